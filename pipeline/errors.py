@@ -1,0 +1,22 @@
+"""What a photo or a model can do to us."""
+
+from pipeline.vocabulary import REASONS
+
+
+class PhotoRejected(Exception):
+    """The photo itself is the reason, so trying again cannot help.
+
+    `reason` is a key of `vocabulary.REASONS`; `hint` says in a sentence what to do, the reason's own sentence by default.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason = reason
+        self.hint = f"{REASONS[reason]} ({detail})" if detail else REASONS[reason]
+        super().__init__(reason, detail)
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.hint}"
+
+
+class ModelError(Exception):
+    """A model's file is missing, is not the published one, or does not load. The message names the file and the fix."""

@@ -1,0 +1,43 @@
+"""The closed lists of reasons and notes: the only words a report uses for what went wrong or what to know."""
+
+from types import MappingProxyType
+from typing import Final
+
+REASONS: Final = MappingProxyType(
+    {
+        # rejected: the photo itself has to change
+        "empty_file": "The file has no content: copy it again from its origin.",
+        "not_an_image": "The bytes are not a picture: send a JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.",
+        "unsupported_format": "This picture format is not read: save it as JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.",
+        "truncated": "The end of the picture is missing: copy or export it again.",
+        "damaged": "The picture's data is damaged: export it again from the original.",
+        "too_large": "The picture is over the limit: send a smaller one or raise the limit named here.",
+        "no_face_detected": "No face was found: send a photo that shows one face from the front, well lit.",
+        "face_too_small": "The face has too few pixels: send a photo taken closer or in a higher resolution.",
+        "several_faces": "More than one face was found and the policy is reject: crop the photo to one person.",
+        "own_output": "This is a portrait that Facecraft made: send the original photo.",
+        "invalid_options": "The options of this photo are not valid: correct the value named here.",
+        "name_blocked": "Something that is not a result lies where the result belongs: move it away.",
+        # failed: the photo may be fine
+        "unreadable": "The photo could not be read: check its permissions and the disk or network behind it.",
+        "processing_crashed": "Processing this photo ended its worker each time: send it again in another format.",
+        "processing_timed_out": "Processing took longer than FACECRAFT_PHOTO_TIMEOUT_SECONDS: raise it or send a smaller photo.",
+        "processing_error": "Processing failed each time: see the error in this report, then replay the photo.",
+    }
+)
+
+NOTES: Final = MappingProxyType(
+    {
+        "several_faces": "more than one face was found; the policy chose",
+        "enlarged": "the result is enlarged more than 2x from the photo",
+        "mask_suspicious": "the cut-out made no sense, so the background was kept",
+        "first_frame_only": "the file holds several pictures; the first was used",
+        "face_cut_off": "the face reaches over the photo's edge",
+        "had_transparency": "transparent parts of the photo were filled with the background colour",
+        "profile_ignored": "the colour profile could not be used",
+        "turned": "the photo lay on its side or head and was turned upright by its face",
+        "frame_widened": "the frame was widened so that the oval does not cut the head",
+        "jpeg_shrunk": "the JPEG was reduced in size to stay under its limit",
+        "restoration_unavailable": "the model for face restoration is not installed",
+    }
+)

@@ -1,0 +1,82 @@
+"""Events and the sources that yield them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """This photo, in this version, appeared. A path, never the bytes.
+
+    `uri` is `file:///...` (percent-encoded) or `s3://bucket/key` (key decoded); `path` is the photo's place below the
+    inbox with `/` between its parts; `version` is etag/versionId or mtime and size; `receipt` is read by its source only.
+    """
+
+    uri: str
+    path: str
+    version: str
+    attempt: int = 1
+    receipt: str = ""
+
+
+class Source(Protocol):
+    """Yields events until it is stopped or exhausted; each event is settled once, by `ack` or `retry`."""
+
+    def __iter__(self) -> Iterator[Event]: ...
+
+    def ack(self, event: Event) -> None:
+        """The photo is settled: done, skipped or rejected, and its report is durable."""
+
+    def retry(self, event: Event, error: str, delay: float) -> None:
+        """Yield the event again after `delay` seconds."""
+
+    def stop(self) -> None:
+        """Yield nothing more; what was yielded may still be settled."""
+
+
+class Conflict(Exception):
+    """Someone else wrote this path first: read what stands there and compare again."""
+
+
+class TooLarge(Exception):
+    """The object holds more bytes than the caller's limit; nothing of it was kept. `size` is what it says it holds."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"{size} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """What lay at a path: its bytes, the version that `Store.write` compares, and when it last changed (ns since 1970)."""
+
+    data: bytes
+    version: str
+    changed_ns: int
+
+
+class Store(Protocol):
+    """Bytes under paths with `/` between the parts, below one root; never outside of it, whatever a path or a link says.
+
+    One implementation for files, one for S3; used at both ends. Picklable, so that a worker process reads for itself.
+    """
+
+    def uri(self, path: str) -> str:
+        """`file:///...` (percent-encoded, bytes that are not UTF-8 too) or `s3://bucket/key` (plain)."""
+
+    def read(self, path: str, limit: int | None = None) -> Blob:
+        """All bytes, of one version. FileNotFoundError, PermissionError, TooLarge (told before and while reading),
+        Conflict when it changed while it was read."""
+
+    def exists(self, path: str) -> bool: ...
+
+    def write(self, path: str, data: bytes, *, replaces: str | None = None) -> str:
+        """Whole or not at all, durable on return; gives the new version. `replaces=None`: only where nothing stands;
+        `replaces=version`: only where that version stands. Else Conflict."""
+
+    def delete(self, path: str) -> None:
+        """Gone on return; nothing happens where nothing stood."""
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Paths below `prefix`, in no order."""
