@@ -1,16 +1,20 @@
 """What a photo or a model can do to us."""
 
+from typing import Any
+
 from pipeline.vocabulary import REASONS
 
 
 class PhotoRejected(Exception):
     """The photo itself is the reason, so trying again cannot help.
 
-    `reason` is a key of `vocabulary.REASONS`; `hint` says in a sentence what to do, the reason's own sentence by default.
+    `reason` is a key of `vocabulary.REASONS`; `hint` says in a sentence what to do: the reason's own, and the detail.
+    `facts` is what the report can say all the same: `source` and `faces`, as far as they are known.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
         self.reason = reason
+        self.facts: dict[str, Any] = {}
         self.hint = f"{REASONS[reason]} ({detail})" if detail else REASONS[reason]
         super().__init__(reason, detail)
 

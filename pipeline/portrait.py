@@ -79,7 +79,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that a photo gave: portraits from left to right (one unless the policy is `all`), and the report's common part."""
+    """All that a photo gave: its portraits (one, or from left to right), and the report's common part."""
 
     portraits: tuple[Rendered, ...]
     facts: dict[str, Any]

@@ -8,7 +8,7 @@ REASONS: Final = MappingProxyType(
         # rejected: the photo itself has to change
         "empty_file": "The file has no content: copy it again from its origin.",
         "not_an_image": "The bytes are not a picture: send a JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.",
-        "unsupported_format": "This picture format is not read: save it as JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.",
+        "unsupported_format": "This format is not read: save it as JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.",
         "truncated": "The end of the picture is missing: copy or export it again.",
         "damaged": "The picture's data is damaged: export it again from the original.",
         "too_large": "The picture is over the limit: send a smaller one or raise the limit named here.",
@@ -21,7 +21,7 @@ REASONS: Final = MappingProxyType(
         # failed: the photo may be fine
         "unreadable": "The photo could not be read: check its permissions and the disk or network behind it.",
         "processing_crashed": "Processing this photo ended its worker each time: send it again in another format.",
-        "processing_timed_out": "Processing took longer than FACECRAFT_PHOTO_TIMEOUT_SECONDS: raise it or send a smaller photo.",
+        "processing_timed_out": "Took longer than FACECRAFT_PHOTO_TIMEOUT_SECONDS: raise that or send a smaller photo.",
         "processing_error": "Processing failed each time: see the error in this report, then replay the photo.",
     }
 )

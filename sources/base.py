@@ -10,7 +10,7 @@ class Event:
     """This photo, in this version, appeared. A path, never the bytes.
 
     `uri` is `file:///...` (percent-encoded) or `s3://bucket/key` (key decoded); `path` is the photo's place below the
-    inbox with `/` between its parts; `version` is etag/versionId or mtime and size; `receipt` is read by its source only.
+    inbox with `/` between its parts; `version` is etag/versionId or mtime and size; `receipt` is its source's own.
     """
 
     uri: str
@@ -40,16 +40,22 @@ class Conflict(Exception):
 
 
 class TooLarge(Exception):
-    """The object holds more bytes than the caller's limit; nothing of it was kept. `size` is what it says it holds."""
+    """The object holds more bytes than the caller's limit; nothing of it was kept.
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        super().__init__(f"{size} bytes")
+    `size` is what it says it holds, `changed_ns` when it last changed.
+    """
+
+    def __init__(self, size: int, changed_ns: int) -> None:
+        self.size, self.changed_ns = size, changed_ns
+        super().__init__(size, changed_ns)
+
+    def __str__(self) -> str:
+        return f"{self.size:,} bytes"
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """What lay at a path: its bytes, the version that `Store.write` compares, and when it last changed (ns since 1970)."""
+    """What lay at a path: bytes, the version that `Store.write` compares, when it last changed (ns since 1970)."""
 
     data: bytes
     version: str
@@ -57,7 +63,7 @@ class Blob:
 
 
 class Store(Protocol):
-    """Bytes under paths with `/` between the parts, below one root; never outside of it, whatever a path or a link says.
+    """Bytes under paths with `/` between the parts, below one root and never outside, whatever a path or a link says.
 
     One implementation for files, one for S3; used at both ends. Picklable, so that a worker process reads for itself.
     """

@@ -1,0 +1,39 @@
+# `make` lists the commands. All of them run from the root.
+BIN := .venv/bin
+PYTHON ?= python3.11
+export PYTHON GPU
+# onnxruntime sends usage statistics when it is imported, unless it is told not to.
+export ORT_DISABLE_TELEMETRY := 1
+
+.PHONY: help install models demo test lint bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+install: ## make .venv and load the models into models/ (GPU=1 for the GPU runtimes)
+	@docker/install.sh
+
+.venv/installed: requirements.txt requirements-gpu.txt docker/overrides.txt docker/install.sh
+	@docker/install.sh
+
+models: .venv/installed ## load the models that are missing, verify the others
+	$(BIN)/python -m handler models fetch
+
+demo: .venv/installed ## start the service, drop sample photos in, show the portraits
+	$(BIN)/python -m tests.demo
+
+test: .venv/installed ## run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/installed ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+
+bench: .venv/installed ## measure speed and memory
+	$(BIN)/python -m tests.bench
+
+clean: ## remove what tests, checks and the demo made; .venv and models/ stay
+	rm -rf build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,57 @@
+"""`python -m handler`: the commands and their arguments."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from handler import __version__, commands
+from handler.config import SettingsError
+from handler.server import ServerError
+from pipeline.errors import ModelError
+
+_EPILOG = """
+Settings come from FACECRAFT_ variables, for example FACECRAFT_INBOX=/photos/in; README.md lists them all.
+Exit codes: 0 all well, 1 at least one photo was rejected or failed (once) or a model is wrong (check, models),
+2 wrong use or settings.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(
+        prog="python -m handler",
+        description="Turns photos of people into finished portraits.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="version", version=f"facecraft {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("watch", help="process photos as they appear in the inbox, until stopped")
+    once = commands.add_parser("once", help="process what is in a folder, and exit")
+    once.add_argument("inbox", type=Path, metavar="IN", help="folder with photos")
+    once.add_argument("outbox", type=Path, metavar="OUT", help="folder for portraits and reports; made if need be")
+    commands.add_parser("check", help="check settings and models, and name the fix for each fault")
+    models = commands.add_parser("models", help="bring, verify or list the models")
+    models.add_argument("action", choices=("fetch", "verify", "list"), help="what to do")
+    models.add_argument("names", nargs="*", metavar="NAME", help="only these models; `models list` shows the names")
+    return root
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.command == "once":
+        return commands.once(arguments.inbox, arguments.outbox)
+    if arguments.command == "models":
+        return commands.models(arguments.action, arguments.names)
+    return commands.watch() if arguments.command == "watch" else commands.check()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    try:
+        return run(parser().parse_args(arguments))
+    except (SettingsError, ServerError, ModelError) as error:
+        print(f"facecraft: {error}", file=sys.stderr)
+        return commands.WRONG_USE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""How often a photo was tried: durable markers in the outbox, which outlive the service that wrote them.
+
+A marker is written before the work and removed with the report. Not synced: a power cut may cost a count, not a photo.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+from handler.naming import ATTEMPTS, attempt_path
+from sources.base import Conflict
+from sources.files import STATE, FileStore
+
+SERVICES: Final = f"{STATE}/services"
+_MAX_ERROR: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """`attempts` counts what failed so far; `service` has the photo in work, or had it when it died; `alone`: as a
+    suspect, while nothing else ran."""
+
+    path: str
+    attempts: int = 0
+    service: str | None = None
+    alone: bool = False
+    error: str | None = None
+
+
+class Attempts:
+    """The markers of one outbox. OSError where it is full, read-only or away: then nothing is counted."""
+
+    def __init__(self, outbox: FileStore) -> None:
+        self._outbox = outbox
+        self._service = uuid.uuid4().hex
+        self._lock: int | None = None
+        self._suspects: set[str] = set()
+
+    def close(self) -> None:
+        """Give up the markers of this service, as if it had died."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def begin(self, path: str, *, alone: bool = False) -> int:
+        """Mark the photo before it is worked on; gives this attempt's number, from 1.
+
+        Conflict while another living service works on it.
+        """
+        self._come_alive()
+        with self._outbox.lock(path):
+            marker = self._marker(path)
+            if marker.service not in (None, self._service) and self._lives(marker.service):
+                raise Conflict(f"another service works on {path!r}")
+            self._write(replace(marker, service=self._service, alone=alone))
+        return marker.attempts + 1
+
+    def failed(self, path: str, error: str) -> int:
+        """Its worker died, or something failed that may work next time; gives the attempts that are counted now."""
+        marker = self._marker(path)
+        self._write(Marker(path, marker.attempts + 1, error=error[:_MAX_ERROR]))
+        self._suspects.discard(path)
+        return marker.attempts + 1
+
+    def release(self, path: str) -> None:
+        """The work is given back, and nobody counts it."""
+        marker = self._marker(path)
+        if marker.service != self._service:
+            return
+        if marker.attempts:
+            self._write(replace(marker, service=None, alone=False))
+        else:
+            self._outbox.delete(attempt_path(path))
+
+    def done(self, path: str) -> None:
+        """Its report stands, or it is gone."""
+        self._outbox.delete(attempt_path(path))
+        self._suspects.discard(path)
+
+    def is_suspect(self, path: str) -> bool:
+        """Whether it was in work when a service died, and has to run alone."""
+        return path in self._suspects
+
+    def suspects(self, exists: Callable[[str], bool]) -> set[str]:
+        """At start: the photos that dead services had in work. Whom that befell alone is counted an attempt.
+
+        Removes the markers of photos that are gone (`exists` says so) and the lock files of dead services.
+        """
+        self._come_alive()
+        for name in self._outbox.stamps(ATTEMPTS):
+            marker = self._read(f"{ATTEMPTS}/{name}")
+            if marker is None or marker.service == self._service or self._lives(marker.service):
+                continue
+            if _is_gone(exists, marker.path):
+                self._outbox.delete(f"{ATTEMPTS}/{name}")
+            elif marker.service is not None:
+                self._suspect(marker)
+        self._bury()
+        return set(self._suspects)
+
+    def _suspect(self, marker: Marker) -> None:
+        self._suspects.add(marker.path)
+        if marker.alone:  # still the dead service's: a suspect it stays, but that death is counted once
+            self._write(replace(marker, attempts=marker.attempts + 1, alone=False))
+
+    def _come_alive(self) -> None:
+        """Hold this service's lock file; made again where someone emptied the outbox."""
+        place = _lock_path(self._service)
+        if self._lock is None or not self._outbox.exists(place):
+            self.close()
+            self._lock = self._outbox.claim(place)
+
+    def _lives(self, service: str | None) -> bool:
+        return service is not None and self._outbox.is_claimed(_lock_path(service))
+
+    def _bury(self) -> None:
+        for name in self._outbox.stamps(SERVICES):
+            if name != f"{self._service}.lock":
+                self._outbox.reap(f"{SERVICES}/{name}")
+
+    def _marker(self, path: str) -> Marker:
+        return self._read(attempt_path(path)) or Marker(path)
+
+    def _read(self, place: str) -> Marker | None:
+        """None where there is none, or where a power cut left something else."""
+        try:
+            return _parsed(self._outbox.read(place).data)
+        except FileNotFoundError:
+            return None
+
+    def _write(self, marker: Marker) -> None:
+        self._outbox.note(attempt_path(marker.path), json.dumps(asdict(marker)).encode("ascii"))
+
+
+def _lock_path(service: str) -> str:
+    return f"{SERVICES}/{service}.lock"
+
+
+def _is_gone(exists: Callable[[str], bool], path: str) -> bool:
+    try:
+        return not exists(path)
+    except OSError:  # nobody knows: a photo that cannot be looked at must not stop the start
+        return False
+
+
+def _parsed(data: bytes) -> Marker | None:
+    try:
+        marker = Marker(**json.loads(data))
+    except (ValueError, TypeError):
+        return None
+    sound = isinstance(marker.path, str) and isinstance(marker.attempts, int)
+    return marker if sound and isinstance(marker.service, str | None) else None

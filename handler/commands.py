@@ -1,0 +1,114 @@
+"""What the commands do; each gives its exit code."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from handler import fetch, log
+from handler.config import SettingsError, load, load_common
+from handler.console import Console
+from handler.models import faults
+from handler.server import ServerThread, make_app
+from handler.service import Service
+from handler.settings import CommonSettings, Settings
+
+WELL: Final = 0
+NOT_ALL_DONE: Final = 1
+WRONG_USE: Final = 2
+
+_log = logging.getLogger(__name__)
+
+
+def watch() -> int:
+    """Serve until SIGTERM or SIGINT, then finish what is in work; a second signal ends at once."""
+    settings = load()
+    _prepare(settings, settings.log_level)
+    service = Service(settings)
+    server = ServerThread(make_app(service), settings.host, settings.port)
+    server.start()
+    stop = threading.Event()
+    _on_signals(stop.set)
+    service.start()
+    _log.info("service.started", extra={"inbox": str(settings.inbox), "port": server.port})
+    stop.wait()
+    _log.info("service.draining", extra={"next": "photos in work are finished; a second signal ends at once"})
+    service.drain()
+    server.stop()
+    return WELL
+
+
+def once(inbox: Path | None, outbox: Path | None) -> int:
+    """Process what lies in the inbox and is not reported yet."""
+    settings = load(inbox=inbox, outbox=outbox)
+    _prepare(settings, "ERROR" if settings.log_level in ("INFO", "WARNING") else settings.log_level)
+    if not settings.inbox.is_dir():
+        raise SettingsError([f"{settings.inbox} is no folder; name one that holds photos, for example ./photos"])
+    with Console() as console:
+        service = Service(settings, once=True, progress=console)
+        _on_signals(service.source.stop)
+        service.start()
+        if not service.wait_begun():
+            reason = service.pool.unready()
+            service.drain()
+            console.fault(reason or "the models do not load")
+            return WRONG_USE
+        while not service.wait_finished(0.2):
+            console.waiting(service.waiting())
+        service.finish()
+    console.summary()
+    return WELL if console.all_well() else NOT_ALL_DONE
+
+
+def check() -> int:
+    """Settings and models, with the fix for each fault."""
+    settings = load_common()
+    for line in settings.warnings:
+        print(f"note: {line}", file=sys.stderr)
+    found = faults(settings)
+    for line in found:
+        print(f"fault: {line}")
+    if not found:
+        print(f"well: the settings, and the models in {settings.models_dir}")
+    return NOT_ALL_DONE if found else WELL
+
+
+def models(action: str, names: Sequence[str]) -> int:
+    """`fetch`, `verify` or `list`."""
+    settings = load_common()
+    run = {"fetch": fetch.run_fetch, "verify": fetch.run_verify, "list": fetch.run_list}[action]
+    return run(names, settings.models_dir, settings.model_files())
+
+
+def _prepare(settings: Settings, level: str) -> None:
+    """Logs, warnings, and an outbox: an inbox that is not there is waited for, it may be mounted later."""
+    log.setup(level)
+    _warn(settings)
+    try:
+        settings.outbox.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError([f"{settings.outbox} cannot be made ({error.strerror}); name another outbox"]) from error
+
+
+def _warn(settings: CommonSettings) -> None:
+    for line in settings.warnings:
+        _log.warning(line)
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    """The first signal stops, the second ends the process at once; its workers end with it."""
+    seen: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if seen:
+            os._exit(128 + number)
+        seen.append(number)
+        stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)

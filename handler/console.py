@@ -1,0 +1,79 @@
+"""The screen of `once`: a progress bar on stderr, one line a photo on stdout, a summary at the end."""
+
+import sys
+import threading
+from types import TracebackType
+
+from rich.console import Console as Terminal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from handler.outcome import Done, Failed, Name, Outcome, Rejected, name_of
+from sources.base import Event
+
+_COUNTED: tuple[Name, ...] = ("done", "skipped", "rejected", "failed")
+
+
+class Console:
+    """Prints what comes of each photo. Use as a context."""
+
+    def __init__(self) -> None:
+        terminal = Terminal(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=terminal, disable=not terminal.is_terminal)
+        self._task = self._bar.add_task("photos", total=None)
+        self._counts = dict.fromkeys(_COUNTED, 0)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Console":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def taken(self, event: Event) -> None:
+        self._bar.update(self._task, description=printable(event.path))
+
+    def settled(self, event: Event, outcome: Outcome) -> None:
+        name = name_of(outcome)
+        with self._lock:
+            if name in self._counts:
+                self._counts[name] += 1
+            if line := _line(event.path, outcome):
+                print(line, flush=True)
+
+    def waiting(self, number: int) -> None:
+        """How many photos are known and not settled."""
+        settled = sum(self._counts.values())
+        self._bar.update(self._task, completed=settled, total=settled + number)
+
+    def fault(self, reason: str) -> None:
+        self._bar.stop()
+        print(f"once: {reason}", file=sys.stderr)
+
+    def summary(self) -> None:
+        print(", ".join(f"{number} {name}" for name, number in self._counts.items()), flush=True)
+
+    def all_well(self) -> bool:
+        """Whether no photo was rejected or failed."""
+        return not self._counts["rejected"] and not self._counts["failed"]
+
+
+def _line(path: str, outcome: Outcome) -> str | None:
+    path = printable(path)
+    match outcome:
+        case Done(outputs, _, notes):
+            said = f" ({', '.join(notes)})" if notes else ""
+            return f"done      {path} -> {', '.join(map(printable, outputs))}{said}"
+        case Rejected(reason, hint):
+            return f"rejected  {path}: {reason}: {hint}"
+        case Failed(reason, error, None):
+            return f"failed    {path}: {reason}: {error.strip().splitlines()[-1]}"
+    return None
+
+
+def printable(text: str) -> str:
+    """A name for the screen: one line, and no bytes that are not UTF-8."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -1,0 +1,48 @@
+"""Which models the settings ask for, verified."""
+
+import os
+
+from handler.settings import CommonSettings
+from pipeline.errors import ModelError
+from pipeline.kit import Kit
+from pipeline.models import Verified, card, cutout_model, locate, verified
+
+
+def build_kit(settings: CommonSettings) -> Kit:
+    """Verify the models that a portrait needs, every byte. ModelError says what is wrong with which, and the fix."""
+    return Kit(
+        landmarks=_landmarks(settings),
+        cutout=verified(settings.models_dir, cutout_model(settings.models_dir).name),
+        mmod=_if_present(settings, "mmod"),
+        device=settings.device,
+        threads=max(1, (os.cpu_count() or 1) // settings.workers),
+    )
+
+
+def _landmarks(settings: CommonSettings) -> Verified:
+    """68 points, 5, or (`auto`) 68 where that file is present."""
+    files = settings.model_files()
+    if settings.landmarks == "auto":
+        present = locate(settings.models_dir, card("landmarks_68"), files).exists()
+        name = "landmarks_68" if present or not _there(settings, "landmarks_5") else "landmarks_5"
+    else:
+        name = f"landmarks_{settings.landmarks}"
+    return verified(settings.models_dir, name, files)
+
+
+def _there(settings: CommonSettings, name: str) -> bool:
+    return locate(settings.models_dir, card(name), settings.model_files()).exists()
+
+
+def _if_present(settings: CommonSettings, name: str) -> Verified | None:
+    """A model that helps and is not needed; one that is there but wrong is an error all the same."""
+    return verified(settings.models_dir, name) if _there(settings, name) else None
+
+
+def faults(settings: CommonSettings) -> list[str]:
+    """What is wrong with the models, one line each, with the fix; empty where all is well."""
+    try:
+        build_kit(settings)
+    except ModelError as error:
+        return [str(error)]
+    return []

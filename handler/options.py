@@ -1,0 +1,105 @@
+"""The options of one photo, from weakest to strongest: defaults, settings, the preset of its folder, its sidecar."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pipeline.errors import PhotoRejected
+from pipeline.recipe import OPTIONS, OptionError, Recipe, Value, parse_option
+
+Presets = Mapping[str, Mapping[str, Value]]
+"""Options by the preset's name, in lower case."""
+
+SIDECAR_BYTES: Final = 64 * 1024
+"""A longer sidecar is refused: eleven options are shorter."""
+
+_SHOWN_FAULTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A recipe, and for each option where it came from: `default`, `settings`, `preset:linkedin` or `sidecar`."""
+
+    recipe: Recipe
+    origins: Mapping[str, str]
+
+
+DEFAULTS: Final = Resolved(Recipe(), dict.fromkeys(OPTIONS, "default"))
+
+
+def layered(base: Resolved, values: Mapping[str, Value], origin: str) -> Resolved:
+    """`base` with some options replaced."""
+    recipe = replace(base.recipe, **values)  # type: ignore[arg-type]  # Recipe checks each value itself
+    return Resolved(recipe, {**base.origins, **dict.fromkeys(values, origin)})
+
+
+def parse(name: str, value: object) -> Value:
+    """As `parse_option`, less what this version cannot do yet: an option without effect would be a lie."""
+    parsed = parse_option(name, value)
+    if (name, parsed) == ("restore", "on"):
+        raise OptionError(name, value, "'on' is not available in this version; write auto or off")
+    return parsed
+
+
+def parse_all(values: Mapping[str, object]) -> tuple[dict[str, Value], list[OptionError]]:
+    """The right ones of these options, and what is wrong with the others."""
+    right: dict[str, Value] = {}
+    faults = []
+    for name, value in values.items():
+        try:
+            right[name] = parse(name, value)
+        except OptionError as error:
+            faults.append(error)
+    return right, faults
+
+
+def read_toml(data: bytes) -> dict[str, Any]:
+    """The table in these bytes; ValueError says in a few words why there is none."""
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))  # Windows' editor begins files with a byte order mark
+    except UnicodeDecodeError as error:
+        raise ValueError("is not UTF-8: save it with that encoding") from error
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+    except ValueError as error:  # TOMLDecodeError, and Python's own refusal of numbers with thousands of digits
+        raise ValueError(f"is not TOML: {error}; write lines such as width = 800") from error
+
+
+def preset_of(path: str, presets: Presets) -> str | None:
+    """The preset named by the deepest folder of `path` (`/` between its parts) that bears one's name, in any case."""
+    folders = path.split("/")[:-1]
+    return next((name for folder in reversed(folders) if (name := folder.lower()) in presets), None)
+
+
+def resolve(base: Resolved, path: str, presets: Presets, sidecar: bytes | None = None) -> Resolved:
+    """The options of the photo at `path` below the inbox. PhotoRejected where its sidecar is not right."""
+    preset = preset_of(path, presets)
+    if preset is not None:
+        base = layered(base, presets[preset], f"preset:{preset}")
+    return base if sidecar is None else layered(base, _from_sidecar(sidecar), "sidecar")
+
+
+def recipe_facts(resolved: Resolved) -> dict[str, Any]:
+    """The report's `recipe`: digest, every option, and `from`, where each one came from."""
+    recipe = resolved.recipe
+    return {"digest": recipe.digest, **recipe.as_dict(), "from": dict(resolved.origins)}
+
+
+def _from_sidecar(sidecar: bytes) -> dict[str, Value]:
+    if len(sidecar) > SIDECAR_BYTES:
+        raise _refused(f"has {len(sidecar):,} bytes, the limit is {SIDECAR_BYTES:,}")
+    try:
+        table = read_toml(sidecar)
+    except ValueError as error:
+        raise _refused(str(error)) from error
+    values, faults = parse_all(table)
+    if faults:
+        more = len(faults) - _SHOWN_FAULTS
+        shown = "; ".join(str(fault) for fault in faults[:_SHOWN_FAULTS])
+        raise _refused(f"says {shown}{f'; and {more} more' if more > 0 else ''}")
+    return values
+
+
+def _refused(what: str) -> PhotoRejected:
+    return PhotoRejected("invalid_options", f"the sidecar {what}")

@@ -1,0 +1,168 @@
+"""One photo from event to outcome. The only place that decides what is final and what is tried again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from handler import report
+from handler.attempts import Attempts
+from handler.ledger import Ledger, trusted_stamp
+from handler.options import Presets, Resolved
+from handler.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
+from handler.pool import ModelPool, PoolUnavailable, WorkerDied, WorkerTimedOut
+from handler.replies import Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
+from handler.sink import Sink
+from handler.turnstile import Turnstile
+from pipeline.errors import PhotoRejected
+from pipeline.portrait import Limits
+from sources.base import Conflict, Event, Store
+
+_SOON: Final = 1.0
+_LATER: Final = 10.0
+_LONGEST: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the outbox holds about a photo: the report, its version to replace, the attempt that is running."""
+
+    report: Mapping[str, Any] | None
+    version: str | None
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Callable: Event -> Outcome. Never raises for a photo's sake."""
+
+    inbox: Store
+    ledger: Ledger
+    sink: Sink
+    attempts: Attempts
+    pool: ModelPool
+    turnstile: Turnstile
+    base: Resolved
+    presets: Presets
+    limits: Limits
+    max_attempts: int
+
+    def __call__(self, event: Event) -> Outcome:
+        alone = self.attempts.is_suspect(event.path)
+        with self.turnstile.alone() if alone else self.turnstile.together():
+            return self._guarded(event, alone=alone)
+
+    def _guarded(self, event: Event, *, alone: bool) -> Outcome:
+        """Faults of the outbox and of the pool are nobody's attempt: the photo is taken back and tried later."""
+        try:
+            return self._attempt(event, alone=alone)
+        except Conflict as error:
+            outcome = Failed("conflict", str(error), _SOON)
+        except PoolUnavailable as error:
+            outcome = Failed("no_workers", str(error), _SOON)
+        except OSError as error:
+            outcome = Failed("outbox_unavailable", str(error), _LATER)
+        return self._given_back(event, outcome)
+
+    def _given_back(self, event: Event, outcome: Failed) -> Failed:
+        try:
+            self.attempts.release(event.path)
+        except OSError as error:  # the outbox is full or away; the marker that stands counts nothing by itself
+            return Failed(outcome.reason, f"{outcome.error}; {error}", outcome.retry_in)
+        return outcome
+
+    def _attempt(self, event: Event, *, alone: bool) -> Outcome:
+        standing = self._standing(event, alone=alone)
+        if standing.attempt > self.max_attempts:
+            return self._used_up(event, standing, "processing_crashed", "the service ended while this photo ran alone")
+        try:
+            reply = self.pool.run(self._job(event, standing))
+        except WorkerDied as error:
+            return self._failure(event, standing, "processing_crashed", str(error))
+        except WorkerTimedOut as error:
+            return self._failure(event, standing, "processing_timed_out", str(error))
+        return self._settled(event, standing, reply)
+
+    def _standing(self, event: Event, *, alone: bool) -> Standing:
+        # first the marker: a report that another service writes meanwhile must not be missed
+        attempt = self.attempts.begin(event.path, alone=alone)
+        previous, version = self.ledger.previous(event.path)
+        return Standing(previous, version, attempt)
+
+    def _job(self, event: Event, standing: Standing) -> Job:
+        return Job(self.inbox, event.path, self.base, self.presets, self.limits, _known(standing.report))
+
+    def _settled(self, event: Event, standing: Standing, reply: Reply) -> Outcome:
+        match reply:
+            case Finished():
+                return self._finished(event, standing, reply)
+            case Refused():
+                return self._refused(event, standing, reply)
+            case Same(seen):
+                self.ledger.restamp(event.path, self._stamp(seen), standing.version)
+                self.attempts.done(event.path)
+                return Skipped()
+            case Gone():
+                self.attempts.done(event.path)
+                return Vanished()
+            case Changed():
+                self.attempts.release(event.path)
+                return Failed("changed", "the photo changed while it was read", _SOON)
+            case Faulted(reason, error):
+                return self._failure(event, standing, reason, error)
+
+    def _finished(self, event: Event, standing: Standing, reply: Finished) -> Outcome:
+        with self.sink.turn(event.path, standing.version):
+            try:
+                outputs = self.sink.publish(event.path, reply.result.portraits, standing.report)
+            except PhotoRejected as blocked:
+                refused = Refused(reply.seen, reply.recipe, blocked.reason, blocked.hint)
+                return self._reject(event, standing, refused)
+            self._commit(event, standing, reply.seen, report.done(event, reply, outputs, standing.attempt))
+        names = tuple(str(file["name"]) for files in outputs for file in files)
+        return Done(names, reply.result.stages_ms, tuple(reply.result.facts["notes"]))
+
+    def _refused(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
+        with self.sink.turn(event.path, standing.version):
+            return self._reject(event, standing, reply)
+
+    def _reject(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
+        self._commit(event, standing, reply.seen, report.rejected(event, reply, standing.attempt))
+        return Rejected(reply.reason, reply.hint)
+
+    def _failure(self, event: Event, standing: Standing, reason: str, error: str) -> Outcome:
+        """A counted failure: tried again with growing pauses, or reported when the attempts are used up."""
+        count = self.attempts.failed(event.path, error)
+        if count < self.max_attempts:
+            return Failed(reason, error, min(2.0**count, _LONGEST))
+        return self._used_up(event, standing, reason, error)
+
+    def _used_up(self, event: Event, standing: Standing, reason: str, error: str) -> Outcome:
+        seen = self._look(event, standing)
+        attempt = min(standing.attempt, self.max_attempts)
+        with self.sink.turn(event.path, standing.version):
+            self._commit(event, standing, seen, report.failed(event, seen, reason, error, attempt))
+        return Failed(reason, error)
+
+    def _look(self, event: Event, standing: Standing) -> Seen:
+        """What the report of a photo that could not be processed says of its content."""
+        unknown = Seen(Sums(None, 0), 0, 0)
+        try:
+            reply = self.pool.look(self._job(event, standing))
+        except (WorkerDied, WorkerTimedOut):
+            return unknown
+        return reply.seen if isinstance(reply, Same) else unknown
+
+    def _commit(self, event: Event, standing: Standing, seen: Seen, text: report.Report) -> None:
+        self.sink.commit(event.path, text, replaces=standing.version, changed_ns=self._stamp(seen))
+        self.attempts.done(event.path)
+
+    def _stamp(self, seen: Seen) -> int:
+        return trusted_stamp(seen.changed_ns, seen.read_at_ns, self.ledger.granularity)
+
+
+def _known(previous: Mapping[str, Any] | None) -> Sums | None:
+    """The sums that the standing report is about; None where there is none or it says nothing of them."""
+    source = previous.get("source") if previous else None
+    if not isinstance(source, Mapping) or not isinstance(source.get("bytes"), int):
+        return None
+    return Sums(source.get("sha256"), source["bytes"], source.get("sidecar_sha256"))

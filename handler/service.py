@@ -1,0 +1,189 @@
+"""The service: everything wired together, started, asked and stopped."""
+
+import functools
+import threading
+import time
+from typing import Any, Final, cast, get_args
+
+from handler import __version__
+from handler.attempts import Attempts
+from handler.board import Board
+from handler.ledger import Ledger
+from handler.metrics import Counted, Metrics
+from handler.models import build_kit
+from handler.pool import ModelPool
+from handler.process import Process
+from handler.settings import Settings
+from handler.sink import Sink
+from handler.turnstile import Turnstile
+from handler.worker import Progress, Workers
+from pipeline.models import Verified
+from sources.files import FileStore
+from sources.folder import FolderSource
+
+SOURCE: Final = "folder"
+_TICK: Final = 0.2
+_PROBE_SECONDS: Final = 5.0
+
+
+class Service:
+    """Watches the inbox, or empties it `once`, and turns its photos into portraits. Also what the server asks.
+
+    `progress` hears of every photo, beside the metrics.
+    """
+
+    def __init__(self, settings: Settings, *, once: bool = False, progress: Progress | None = None) -> None:
+        self._settings = settings
+        self._metrics = Metrics((SOURCE,))
+        self._board = Board(self._metrics, SOURCE, progress)
+        self._inbox, self._outbox = FileStore(settings.inbox), FileStore(settings.outbox)
+        self._ledger = Ledger(self._outbox)
+        self._attempts = Attempts(self._outbox)
+        self._draining = threading.Event()
+        self._outbox_trouble: str | None = None
+        self._beginning = threading.Thread(target=self._begin, name="begin", daemon=True)
+        self._pulse = threading.Thread(target=self._watch_outbox, name="pulse", daemon=True)
+        self._started = time.time()
+        build = functools.partial(build_kit, settings)
+        self.pool = ModelPool(
+            build,
+            settings.workers,
+            settings.photo_timeout_seconds,
+            on_death=lambda: self._metrics.count("worker_deaths"),
+        )
+        self.source = self._folder_source(once=once)
+        self._workers = Workers(self.source, self._process(), self._board, settings.workers)
+
+    def _folder_source(self, *, once: bool) -> FolderSource:
+        return FolderSource(
+            self._settings.inbox,
+            settle_seconds=self._settings.settle_seconds,
+            rescan_seconds=self._settings.rescan_seconds,
+            settled_in=self._ledger.settled_in,
+            once=once,
+            on_count=self._counted,
+        )
+
+    def _process(self) -> Process:
+        settings = self._settings
+        return Process(
+            inbox=self._inbox,
+            ledger=self._ledger,
+            sink=Sink(self._outbox),
+            attempts=self._attempts,
+            pool=self.pool,
+            turnstile=Turnstile(),
+            base=settings.recipe(),
+            presets=settings.presets,
+            limits=settings.limits(),
+            max_attempts=settings.max_attempts,
+        )
+
+    def start(self) -> None:
+        """Load the models and look through the outbox; photos are taken as soon as both are done. Returns at once."""
+        self.pool.start()
+        self._pulse.start()
+        self._beginning.start()
+
+    def drain(self) -> None:
+        """Take no more photos, finish those in work, end the model workers."""
+        self._draining.set()
+        self.source.stop()
+        self.pool.stop_waiting()
+        self._beginning.join()
+        self.finish()
+
+    def finish(self) -> None:
+        """Wait until the source has ended and everything is settled, then end the rest."""
+        self._workers.wait()
+        self._draining.set()
+        self.pool.stop()
+        self.source.close()
+        self._attempts.close()
+        self._pulse.join()
+
+    def wait_begun(self) -> bool:
+        """Whether photos are being taken; False where the models do not load."""
+        while self._beginning.is_alive() and not self.pool.failures:
+            self._beginning.join(_TICK)
+        return not self.pool.failures
+
+    def wait_finished(self, seconds: float) -> bool:
+        """Whether everything was settled within that time; only `once` comes to such an end."""
+        return self._workers.wait(seconds)
+
+    def waiting(self) -> int:
+        """Photos found and not settled."""
+        return self.source.pending() + len(self._board.inflight())
+
+    def _begin(self) -> None:
+        while not self._draining.is_set():
+            if self._outbox_trouble is None and self._recovered() and self.pool.wait_ready():
+                self._metrics.models_loaded(self.pool.load_seconds, [model.card for model in self._models()])
+                self._workers.start()
+                return
+            self._draining.wait(_TICK)
+
+    def _recovered(self) -> bool:
+        """What a service before us left behind is put in order. False where the outbox does not let us."""
+        try:
+            self._outbox.sweep()
+            self._attempts.suspects(self._inbox.exists)
+        except OSError as error:
+            self._outbox_trouble = str(error)
+            return False
+        return True
+
+    def _watch_outbox(self) -> None:
+        """Whether the outbox can be written, seen from a thread of its own: a hung mount must not hang /ready."""
+        while not self._draining.wait(_PROBE_SECONDS if self._outbox_trouble is None else _TICK):
+            self._outbox_trouble = self._probe()
+
+    def _probe(self) -> str | None:
+        try:
+            self._outbox.probe(time.time_ns())
+        except OSError as error:
+            return str(error)
+        return None
+
+    def _counted(self, name: str, more: int) -> None:
+        if name in get_args(Counted):
+            self._metrics.count(cast("Counted", name), more)
+
+    def _models(self) -> tuple[Verified, ...]:
+        return self.pool.kit.models if self.pool.kit else ()
+
+    # What the server asks
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        lost = 0 if self._draining.is_set() else self._workers.lost()
+        return lost == 0, {"slots_lost": lost} if lost else {}
+
+    def unready(self) -> list[str]:
+        draining = "the service is stopping" if self._draining.is_set() else None
+        trouble = self._outbox_trouble
+        outbox = f"outbox {self._settings.outbox}: {trouble}; make it writable" if trouble else None
+        return [reason for reason in (draining, self.pool.unready(), self.source.attached(), outbox) if reason]
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "uptime_seconds": round(time.time() - self._started, 1),
+            "ready": not self.unready(),
+            "device": self.pool.device,
+            "models": [
+                {"name": model.card.name, "sha256": model.card.sha256, "licence": model.card.licence}
+                for model in self._models()
+            ],
+            "restoration": "off" if self._settings.restore == "off" else "unavailable",
+            "source": {"kind": SOURCE, "inbox": str(self._settings.inbox), "mode": self.source.mode},
+            "counts": self._board.counts(),
+            "pending": self.source.pending(),
+            "inflight": self._board.inflight(),
+            "worker_deaths": self.pool.deaths,
+        }
+
+    def metrics(self) -> tuple[bytes, str]:
+        self._metrics.load(len(self._board.inflight()), self.source.pending())
+        self._metrics.source_up(SOURCE, self.source.attached() is None)
+        return self._metrics.render()

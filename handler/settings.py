@@ -1,0 +1,244 @@
+"""What can be set: names, types, ranges, defaults and meanings of the service's settings."""
+
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from handler.options import DEFAULTS, Presets, Resolved, layered, parse
+from handler.presets import built_in, load
+from pipeline.portrait import Limits
+from pipeline.recipe import OPTIONS, FacePolicy, Restore
+
+_RECIPE: Final = MappingProxyType(
+    {
+        name if name in ("restore", "face_policy") else f"default_{name}": name
+        for name in OPTIONS
+        if name != "background"
+    }
+)
+"""The option that each field sets."""
+
+_BACKGROUND: Final = tuple(f"default_background_{channel}" for channel in "rgb")
+
+
+def _path(value: object) -> Path:
+    text = str(value)
+    if re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE):
+        raise ValueError("names no folder or file; buckets are not available in this version, write a path")
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"cannot be followed to its end ({error}); write another path") from error
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
+        raise ValueError("is not one of auto, cpu, cuda, cuda:N")
+    return value
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z._:%-]+", value):
+        raise ValueError("is not an address or a host name")
+    return value
+
+
+def _only(known: str) -> BeforeValidator:
+    """For settings whose other values come in later versions."""
+
+    def check(value: object) -> object:
+        if value != known:
+            raise ValueError(f"is not available in this version; write {known} or remove the variable")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _load_presets(value: object) -> Presets:
+    return load(_path(value)) if isinstance(value, str | Path) else built_in()
+
+
+_File = Annotated[Path, BeforeValidator(_path)]
+_Device = Annotated[str, BeforeValidator(_lower), AfterValidator(_device)]
+_Host = Annotated[str, AfterValidator(_host)]
+_Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+_Channel = Annotated[int, Field(ge=0, le=255)]
+_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a reader needs to know of a setting; `default` in words where the value itself would not do."""
+
+    meaning: str
+    example: str
+    default: str = ""
+
+
+def _of(option: str) -> About:
+    return About(OPTIONS[option].meaning, OPTIONS[option].example)
+
+
+_PREDICTOR = About(
+    "File of the 68 landmarks model", "/models/68.dat", "`MODELS_DIR/shape_predictor_68_face_landmarks.dat`"
+)
+_CODEFORMER = About(
+    "File of the restoration model; in this version only the `models` commands use it",
+    "/models/codeformer.pth",
+    "`MODELS_DIR/codeformer/codeformer.pth`",
+)
+_PRESETS = About("TOML file with presets of your own", "/config/presets.toml", "the built-in presets")
+
+
+VARIABLES: Final[ContextVar[Mapping[str, Any]]] = ContextVar("VARIABLES")
+"""The variables' values by field, set by `handler.config` while it loads: names and empty values are its business."""
+
+
+class _Variables(PydanticBaseSettingsSource):
+    """The environment as `handler.config` has read it; pydantic-settings' own reader ignores names that are wrong."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  # its signature
+        return VARIABLES.get({}).get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(VARIABLES.get({}))
+
+
+class CommonSettings(BaseSettings):
+    """Every setting but the two folders: for commands that process no photos. Paths come out absolute."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    models_dir: Annotated[_File, About("Folder of the models", "/models", "./models")] = Path("models")
+    predictor_path: Annotated[_File | None, _PREDICTOR] = None
+    codeformer_path: Annotated[_File | None, _CODEFORMER] = None
+    landmarks: Annotated[
+        Literal["auto", "68", "5"], About("Landmark model: 68 points, 5, or auto: 68 where that is present", "auto")
+    ] = "auto"
+    device: Annotated[_Device, About("Where the networks run: auto, cpu, cuda or cuda:N", "cpu")] = "auto"
+    workers: Annotated[
+        int, Field(ge=1, le=64), About("Worker processes, each with its own models: photos in work at once", "2")
+    ] = 1
+    host: Annotated[_Host, About("Address of the HTTP server", "127.0.0.1")] = "0.0.0.0"  # noqa: S104 - a container's
+    port: Annotated[int, Field(ge=0, le=65_535), About("Port of the HTTP server; 0 takes a free one", "8000")] = 8000
+    log_level: Annotated[_Level, About("Least severe log lines: DEBUG, INFO, WARNING, ERROR or CRITICAL", "INFO")] = (
+        "INFO"
+    )
+    sources: Annotated[Literal["folder"], _only("folder"), About("Where events come from: folder", "folder")] = "folder"
+    after: Annotated[Literal["keep"], _only("keep"), About("What becomes of a done photo: keep", "keep")] = "keep"
+    rescan_seconds: Annotated[
+        _Seconds, Field(ge=1), About("Time between two looks for photos that no event told of", "60")
+    ] = 60
+    settle_seconds: Annotated[_Seconds, About("How long a file must lie unchanged before it is read", "2")] = 2
+    max_attempts: Annotated[
+        int, Field(ge=1, le=100), About("Attempts at a photo before it is reported as failed", "3")
+    ] = 3
+    photo_timeout_seconds: Annotated[_Seconds, Field(ge=1), About("Time limit of one attempt at a photo", "120")] = 120
+    max_upload_size_mb: Annotated[
+        int, Field(ge=1, le=2048), About("Largest photo in MB (1 MB is 1,048,576 bytes)", "20")
+    ] = 20
+    max_pixels_mp: Annotated[int, Field(ge=1, le=1000), About("Largest photo in millions of pixels", "50")] = 50
+    presets: Annotated[Presets, PlainValidator(_load_presets), _PRESETS] = Field(default_factory=built_in)
+    default_width: Annotated[int, _of("width")] = DEFAULTS.recipe.width
+    default_height: Annotated[int, _of("height")] = DEFAULTS.recipe.height
+    default_background_r: Annotated[_Channel, About("Red of the background, 0 to 255", "240")] = 240
+    default_background_g: Annotated[_Channel, About("Green of the background, 0 to 255", "240")] = 240
+    default_background_b: Annotated[_Channel, About("Blue of the background, 0 to 255", "240")] = 240
+    default_face_margin: Annotated[float, _of("face_margin")] = DEFAULTS.recipe.face_margin
+    default_oval_mask: Annotated[bool, _of("oval_mask")] = DEFAULTS.recipe.oval_mask
+    default_photo_enhance: Annotated[bool, _of("photo_enhance")] = DEFAULTS.recipe.photo_enhance
+    restore: Annotated[Restore, _of("restore")] = DEFAULTS.recipe.restore
+    default_enhance_fidelity: Annotated[float, _of("enhance_fidelity")] = DEFAULTS.recipe.enhance_fidelity
+    face_policy: Annotated[FacePolicy, _of("face_policy")] = DEFAULTS.recipe.face_policy
+    default_max_size_kb: Annotated[int, _of("max_size_kb")] = DEFAULTS.recipe.max_size_kb
+    default_dpi: Annotated[int, _of("dpi")] = DEFAULTS.recipe.dpi
+
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # its signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The command line is stronger than the environment; no other place is read."""
+        return init_settings, _Variables(settings_cls)
+
+    @field_validator(*_RECIPE, mode="before")
+    @classmethod
+    def _as_option(cls, value: object, info: ValidationInfo) -> object:
+        return parse(_RECIPE[str(info.field_name)], value)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Lines for the log: what was set and changes nothing."""
+        return self._warnings
+
+    def recipe(self) -> Resolved:
+        """The options that hold where no preset or sidecar says otherwise."""
+        values = {option: getattr(self, field) for field, option in _RECIPE.items() if field in self.model_fields_set}
+        if self.model_fields_set.intersection(_BACKGROUND):
+            values["background"] = ",".join(str(getattr(self, field)) for field in _BACKGROUND)
+        return layered(DEFAULTS, values, "settings")
+
+    def limits(self) -> Limits:
+        """What a photo may be before it is decoded."""
+        return Limits(max_bytes=self.max_upload_size_mb * 1024 * 1024, max_pixels=self.max_pixels_mp * 1_000_000)
+
+    def model_files(self) -> dict[str, Path]:
+        """The models that a setting puts elsewhere than in the models folder, by the card's name."""
+        files = {"landmarks_68": self.predictor_path, "codeformer": self.codeformer_path}
+        return {name: path for name, path in files.items() if path is not None}
+
+
+class Settings(CommonSettings):
+    """All settings of the service."""
+
+    inbox: Annotated[_File, About("Folder of the photos", "/inbox", "(required)")]
+    outbox: Annotated[_File, About("Folder of the portraits and reports", "/outbox", "(required)")]
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Settings":
+        for one, other in ((self.inbox, self.outbox), (self.outbox, self.inbox)):
+            if any(_same(one, place) for place in (other, *other.parents)):
+                raise ValueError(
+                    f"overlap ({self.inbox} and {self.outbox}): portraits would be taken for photos; "
+                    "choose two folders side by side, for example /photos/in and /photos/out"
+                )
+        return self
+
+
+def _same(one: Path, other: Path) -> bool:
+    """One folder, also where two mounts show it under two names."""
+    try:
+        return one == other or one.samefile(other)
+    except OSError:  # it is not there yet, or may not be looked at
+        return False

@@ -1,0 +1,194 @@
+"""Names and writes results: images first, then away with what is no longer meant, the report last."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, Protocol
+
+from handler.ledger import read_report
+from handler.naming import portrait_stems, report_path
+from pipeline.errors import PhotoRejected
+from pipeline.portrait import Picture, Rendered
+from pipeline.provenance import owner_of
+from sources.base import Blob, Conflict, Store, TooLarge
+
+_MAX_BYTES: Final = 256 * 1024 * 1024
+_TRIES: Final = 5
+_KINDS: Final = ("png", "jpg")
+_BLOCKING: Final = (IsADirectoryError, NotADirectoryError, PermissionError, TooLarge)
+
+Output = dict[str, Any]
+
+
+class Outbox(Store, Protocol):
+    """A store whose files can carry a stamp, and that gives services that share it their turns."""
+
+    def write(self, path: str, data: bytes, *, replaces: str | None = None, stamp_ns: int | None = None) -> str: ...
+
+    def lock(self, name: str) -> AbstractContextManager[None]: ...
+
+
+class _Taken(Exception):
+    """Something that is not this photo's has the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Writes into one outbox. Everything may raise OSError: the outbox is full, read-only or away."""
+
+    outbox: Outbox
+
+    @contextmanager
+    def turn(self, path: str, replaces: str | None) -> Iterator[None]:
+        """Around `publish` and `commit`: no other service writes for this photo meanwhile.
+
+        Conflict where the report is no longer `replaces`: a slow service must not lay old images under a new report.
+        """
+        with self.outbox.lock(path):
+            self._standing_report(path, replaces)
+            yield
+
+    def publish(
+        self, path: str, portraits: Sequence[Rendered], previous: Mapping[str, Any] | None = None
+    ) -> list[list[Output]]:
+        """Write the images of a photo; gives what the report says of each portrait's files.
+
+        The PNG claims the name for both; what is another photo's, or nobody's, is left. All portraits of a photo share
+        one stem, its last one where that is still free to it. PhotoRejected(name_blocked) where every name is taken.
+        """
+        if not portraits:
+            return []
+        for stem in _stems(path, previous):
+            files = _named(stem, portraits)
+            try:
+                self._write_images(path, [file for portrait in files for file in portrait])
+            except _Taken as taken:
+                blocked = taken
+            else:
+                return [[_output(name, picture) for name, picture in portrait] for portrait in files]
+        if isinstance(blocked.__cause__, PermissionError):
+            raise blocked.__cause__
+        raise PhotoRejected("name_blocked", str(blocked))
+
+    def commit(self, path: str, report: Mapping[str, Any], *, replaces: str | None, changed_ns: int) -> str:
+        """Remove the photo's images that the report does not name, then write it; gives its version.
+
+        `replaces` is the version of the report that was compared, None where there was none: Conflict if that changed.
+        `changed_ns` becomes its stamp (see `ledger.trusted_stamp`).
+        """
+        standing = self._standing_report(path, replaces)
+        kept = set(_names(report))
+        for name in [*_names(standing), *self._leftovers(path)]:
+            if name not in kept and self._is_own(path, name):
+                self.outbox.delete(name)
+        text = json.dumps(report, indent=2) + "\n"  # ASCII: names that are no UTF-8 stay what they are
+        return self.outbox.write(report_path(path), text.encode("ascii"), replaces=replaces, stamp_ns=changed_ns)
+
+    def _standing_report(self, path: str, replaces: str | None) -> Mapping[str, Any] | None:
+        report, version = read_report(self.outbox, path)
+        if version != replaces:
+            raise Conflict(f"the report of {path!r} was written by another service")
+        return report
+
+    def _write_images(self, path: str, files: Sequence[tuple[str, Picture]]) -> None:
+        for name, _ in files:  # before the first claim, so that a blocked one leaves nothing behind
+            self._standing(path, name)
+        for name, picture in files:
+            self._write_image(path, name, picture.data)
+
+    def _write_image(self, path: str, name: str, data: bytes) -> None:
+        for _ in range(_TRIES):
+            standing = self._standing(path, name)
+            if standing and standing.data == data:
+                return
+            try:
+                self.outbox.write(name, data, replaces=standing.version if standing else None)
+            except Conflict:
+                continue
+            return
+        raise Conflict(f"{name!r} changes whenever it is to be replaced")
+
+    def _standing(self, path: str, name: str) -> Blob | None:
+        """What lies there, if it is this photo's; None where nothing does. Else _Taken."""
+        try:
+            blob = self._settled_read(name)
+        except FileNotFoundError:
+            return None
+        except _BLOCKING as error:
+            raise _Taken(name) from error
+        if owner_of(blob.data) != path:
+            raise _Taken(name)
+        return blob
+
+    def _settled_read(self, name: str) -> Blob:
+        for _ in range(_TRIES):
+            with suppress(Conflict):  # its owner replaces it just now
+                return self.outbox.read(name, _MAX_BYTES)
+        return self.outbox.read(name, _MAX_BYTES)
+
+    def _is_own(self, path: str, name: str) -> bool:
+        try:
+            return self._standing(path, name) is not None
+        except _Taken:
+            return False
+
+    def _leftovers(self, path: str) -> list[str]:
+        """Images of this photo, of a service that was killed before it could write the report that names them.
+
+        Highest number first: killed while it removes them, the next one still finds the rest by counting.
+        """
+        found = [name for stem in portrait_stems(path) for name in self._own_images(path, stem)]
+        return found[::-1]
+
+    def _own_images(self, path: str, stem: str) -> Iterator[str]:
+        yield from (f"{stem}.{kind}" for kind in _KINDS)
+        number = 1
+        while own := [name for kind in _KINDS if self._is_own(path, name := f"{stem}-{number}.{kind}")]:
+            yield from own
+            number += 1
+
+
+def _stems(path: str, previous: Mapping[str, Any] | None) -> list[str]:
+    """The photo's stems, the one that its last report used first: a photo keeps its name."""
+    used = set(_names(previous))
+    return sorted(portrait_stems(path), key=lambda stem: used.isdisjoint({f"{stem}.png", f"{stem}-1.png"}))
+
+
+def _named(stem: str, portraits: Sequence[Rendered]) -> list[list[tuple[str, Picture]]]:
+    """A name for each picture, the PNGs first: one portrait has the stem, several have numbers from left to right."""
+    suffixes = [""] if len(portraits) == 1 else [f"-{number}" for number in range(1, len(portraits) + 1)]
+    return [
+        [(f"{stem}{suffix}.{picture.kind}", picture) for picture in sorted(portrait.pictures, key=_png_first)]
+        for suffix, portrait in zip(suffixes, portraits, strict=True)
+    ]
+
+
+def _png_first(picture: Picture) -> bool:
+    return picture.kind != "png"
+
+
+def _output(name: str, picture: Picture) -> Output:
+    return {
+        "name": name,
+        "sha256": sha256(picture.data).hexdigest(),
+        "bytes": len(picture.data),
+        "width": picture.width,
+        "height": picture.height,
+    }
+
+
+def _names(report: Mapping[str, Any] | None) -> list[str]:
+    """The images that a report names, last first; nothing else, whatever someone wrote into it."""
+    if report is None:
+        return []
+    more = report.get("more")
+    parts = [report, *(more if isinstance(more, list) else [])]
+    files = [file for part in parts if isinstance(part, Mapping) for file in _list(part.get("outputs"))]
+    names = [file.get("name") for file in files if isinstance(file, Mapping)]
+    return [name for name in reversed(names) if isinstance(name, str) and name.endswith((".png", ".jpg"))]
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,65 @@
+"""The loop: slot first, then pull. The only place that settles an event."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from handler.log import photo_line
+from handler.outcome import Done, Failed, Outcome, Rejected, name_of
+from sources.base import Event, Source
+
+
+class Progress(Protocol):
+    """Hears of every photo that is taken and settled."""
+
+    def taken(self, event: Event) -> None: ...
+
+    def settled(self, event: Event, outcome: Outcome) -> None: ...
+
+
+class Workers:
+    """`slots` threads; each pulls an event when it has nothing else to do, and keeps it until it is settled."""
+
+    def __init__(self, source: Source, process: Callable[[Event], Outcome], progress: Progress, slots: int) -> None:
+        self._source, self._process, self._progress = source, process, progress
+        self._pull = threading.Lock()
+        self._events: Iterator[Event] | None = None
+        self._threads = [threading.Thread(target=self._slot, name=f"slot-{number}") for number in range(slots)]
+
+    def start(self) -> None:
+        self._events = iter(self._source)
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether the source ended and all that was pulled was settled within that time (for each slot)."""
+        for thread in self._started():
+            thread.join(seconds)
+        return self.lost() == len(self._started())
+
+    def lost(self) -> int:
+        """Slots that ended though the source had not: a fault of ours."""
+        return sum(not thread.is_alive() for thread in self._started())
+
+    def _started(self) -> list[threading.Thread]:
+        return [thread for thread in self._threads if thread.ident is not None]
+
+    def _slot(self) -> None:
+        while (event := self._next()) is not None:
+            self._progress.taken(event)
+            outcome = self._process(event)
+            self._settle(event, outcome)
+            self._progress.settled(event, outcome)
+
+    def _next(self) -> Event | None:
+        with self._pull:
+            return next(self._events, None) if self._events else None
+
+    def _settle(self, event: Event, outcome: Outcome) -> None:
+        reason = outcome.reason if isinstance(outcome, Rejected | Failed) else None
+        stages = outcome.stages_ms if isinstance(outcome, Done) else None
+        photo_line(event, name_of(outcome), reason=reason, stages_ms=stages)
+        if isinstance(outcome, Failed) and outcome.retry_in is not None:
+            self._source.retry(event, outcome.error, outcome.retry_in)
+        else:
+            self._source.ack(event)

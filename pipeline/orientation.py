@@ -1,0 +1,70 @@
+"""Which way up a picture is meant to be, and turning it so."""
+
+import struct
+from typing import Final
+
+from PIL import Image
+
+_TAG: Final = 274
+_TYPES: Final = {1: "B", 3: "H", 4: "I"}
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def upright(image: Image.Image, kind: str) -> Image.Image:
+    """The loaded picture turned as its EXIF orientation says; itself where there is nothing to turn."""
+    turn = _TURNS.get(_orientation_of(image, kind))
+    return image if turn is None else image.transpose(turn)
+
+
+def orientation(exif: bytes) -> int:
+    """Tag 274, 1..8, of an EXIF block; 1 where it is absent, broken or out of range.
+
+    Read here and not by Pillow, which falls back to XMP (no viewer does) and warns of defects in tags nobody asked for.
+    """
+    tiff = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        value = _tag(tiff, order)
+    except struct.error:
+        return 1
+    return value if 1 <= value <= 8 else 1
+
+
+def _tag(tiff: bytes, order: str) -> int:
+    (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+    (count,) = struct.unpack_from(f"{order}H", tiff, start)
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, _ = struct.unpack_from(f"{order}HHI", tiff, at)
+        if tag == _TAG and kind in _TYPES:
+            return int(struct.unpack_from(order + _TYPES[kind], tiff, at + 8)[0])
+    return 1
+
+
+def _orientation_of(image: Image.Image, kind: str) -> int:
+    # Pillow's TIFF reader and libheif have already turned the pixels; Pillow's AVIF reader has not: it puts
+    # the container's irot and imir in place of the tag.
+    if kind in ("TIFF", "HEIF"):
+        return 1
+    exif = image.info.get("exif")
+    return orientation(exif if isinstance(exif, bytes) else _raw_profile(image))
+
+
+def _raw_profile(image: Image.Image) -> bytes:
+    """ImageMagick's way of writing EXIF into a PNG: hexadecimal text after three lines of header."""
+    text = image.info.get("Raw profile type exif") or image.info.get("Raw profile type APP1")
+    if not isinstance(text, str):
+        return b""
+    try:
+        return bytes.fromhex("".join(text.split("\n")[3:]))
+    except ValueError:
+        return b""

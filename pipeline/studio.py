@@ -1,0 +1,199 @@
+"""One photo from bytes to portraits: the steps in their order, and the facts that the report tells."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline import anatomy, compose, cutout, detect, encode, tone
+from pipeline.affine import apply, coverage, inverse, sample, scale_of
+from pipeline.affine import compose as joined
+from pipeline.decode import decode
+from pipeline.errors import PhotoRejected
+from pipeline.frame import MOST_WIDENED, Frame, outside, room
+from pipeline.kit import Kit
+from pipeline.landmarks import Landmarker
+from pipeline.portrait import Face, Limits, Matrix, Photo, Picture, Pixels, Portrait, Rendered, Result
+from pipeline.provenance import mark, refuse_own
+from pipeline.recipe import Recipe
+from pipeline.stopwatch import Stopwatch
+
+_LEAST_EYES: Final = 5.0
+"""Pixels between the eyes below which there is no face to show."""
+
+_ENLARGED: Final = 2.0
+
+
+class Studio:
+    """All models, loaded once; then one photo at a time."""
+
+    def __init__(self, kit: Kit) -> None:
+        for model in kit.models:
+            model.still()
+        self._kit = kit
+        points = 68 if kit.landmarks.card.name == "landmarks_68" else 5
+        self._landmarker = Landmarker(kit.landmarks.path, points)
+        self._find = detect.FaceFinder(self._landmarker, kit.mmod.path if kit.mmod else None)
+        self.cutout = cutout.Cutout(kit.cutout.path, kit.device, kit.threads)
+        self.device = self.cutout.device
+
+    def process(self, data: bytes, recipe: Recipe, limits: Limits, owner: str) -> Result:
+        """The photo's portraits, marked as made from the photo at `owner`. PhotoRejected where there is none."""
+        watch = Stopwatch()
+        with watch.stage("decode"):
+            photo = decode(data, limits, recipe.background_rgb, refuse_own)
+        with watch.stage("detect"):
+            faces = self._find(photo.pixels)
+        chosen = _chosen(faces, recipe.face_policy, photo)
+        portraits = [self._portrait(photo, face, recipe, watch) for face in chosen]
+        with watch.stage("encode"):
+            finished = [_encoded(portrait, recipe, mark(owner)) for portrait in portraits]
+        facts = self._facts(photo, faces, portraits, recipe)
+        facts["notes"] = _distinct(facts["notes"], *(notes for _, notes in finished))
+        rendered = tuple(
+            Rendered(pictures, self._face_facts(portrait))
+            for portrait, (pictures, _) in zip(portraits, finished, strict=True)
+        )
+        return Result(rendered, facts, watch.stages_ms)
+
+    def _portrait(self, photo: Photo, face: Face, recipe: Recipe, watch: Stopwatch) -> Portrait:
+        with watch.stage("landmarks"):
+            face = replace(face, landmarks=self._landmarker.refine(photo.pixels, face.landmarks))
+        frame = Frame(recipe.width, recipe.height, recipe.face_margin)
+        with watch.stage("cutout"):
+            portrait = self._cut_out(photo, face, frame, oval=recipe.oval_mask)
+        with watch.stage("tone"):
+            return _toned(portrait) if recipe.photo_enhance else portrait
+
+    def _cut_out(self, photo: Photo, face: Face, frame: Frame, *, oval: bool) -> Portrait:
+        """The portrait in its frame, with the person's alpha; with the background where the mask makes no sense."""
+        points, size = face.landmarks, (frame.width, frame.height)
+        widest = frame.to_output(points, MOST_WIDENED if oval else 1.0)
+        to_room, room_size = room(points, widest, size, photo.pixels.shape)
+        mask = self.cutout.mask(sample(photo.pixels, to_room, *room_size))
+        person = cutout.person(mask, apply(to_room, points))
+        to_output, notes = frame.to_output(points), _photo_notes(photo, face)
+        if person is None:
+            return _framed(photo, face, to_output, size, None, (*notes, "mask_suspicious"))
+        if oval:
+            to_output, widened = _holding_head(frame, face, person, to_room)
+            notes += widened
+        alpha = sample(person, joined(to_output, inverse(to_room)), *size)
+        return _framed(photo, face, to_output, size, alpha, notes)
+
+    def _facts(
+        self, photo: Photo, faces: tuple[Face, ...], portraits: list[Portrait], recipe: Recipe
+    ) -> dict[str, Any]:
+        several = ("several_faces",) if len(faces) > 1 else ()
+        return {
+            "source": _source(photo),
+            "face_count": len(faces),
+            "cutout": portraits[0].cutout,
+            "restoration": "off" if recipe.restore == "off" else "unavailable",
+            "notes": _distinct(several, *(portrait.notes for portrait in portraits)),
+            "models": [
+                {"name": model.card.name, "sha256": model.card.sha256, "licence": model.card.licence}
+                for model in self._kit.models
+            ],
+        }
+
+    def _face_facts(self, portrait: Portrait) -> dict[str, Any]:
+        landmarks = portrait.face.landmarks
+        return {
+            "faces": {
+                "box": [round(value, 1) for value in anatomy.box(landmarks)],
+                "landmarks": np.round(landmarks, 2).tolist(),
+                "landmark_model": self._landmarker.name,
+            },
+            "geometry": {
+                "roll_degrees": round(float(np.degrees(anatomy.roll(landmarks))), 2),
+                "source_to_output": np.round(portrait.to_output, 6).tolist(),
+            },
+        }
+
+
+def _source(photo: Photo) -> dict[str, Any]:
+    return {"format": photo.format, "width": photo.pixels.shape[1], "height": photo.pixels.shape[0]}
+
+
+def _chosen(faces: tuple[Face, ...], policy: str, photo: Photo) -> tuple[Face, ...]:
+    """The faces to make portraits of. PhotoRejected, with the facts so far, where there is none."""
+    try:
+        return _by_policy(faces, policy, photo.pixels)
+    except PhotoRejected as rejection:
+        rejection.facts.update(source=_source(photo), faces={"count": len(faces)}, notes=list(photo.notes))
+        raise
+
+
+def _by_policy(faces: tuple[Face, ...], policy: str, pixels: Pixels) -> tuple[Face, ...]:
+    if not faces:
+        raise PhotoRejected("no_face_detected")
+    usable = tuple(face for face in faces if anatomy.eye_distance(face.landmarks) >= _LEAST_EYES)
+    if not usable:
+        apart = max(anatomy.eye_distance(face.landmarks) for face in faces)
+        raise PhotoRejected("face_too_small", f"{apart:.1f} px between the eyes, at least {_LEAST_EYES:.0f} are needed")
+    if policy == "reject" and len(faces) > 1:
+        raise PhotoRejected("several_faces", f"{len(faces)} faces")
+    if policy == "all":
+        return detect.left_to_right(usable)
+    return (detect.central(usable, pixels) if policy == "center" else detect.largest(usable),)
+
+
+def _photo_notes(photo: Photo, face: Face) -> tuple[str, ...]:
+    cut = ("face_cut_off",) if outside(face.landmarks, photo.pixels.shape) else ()
+    turned = ("turned",) if abs(anatomy.roll(face.landmarks)) > np.pi / 4 else ()
+    return (*photo.notes, *turned, *cut)
+
+
+def _holding_head(frame: Frame, face: Face, person: Pixels, to_room: Matrix) -> tuple[Matrix, tuple[str, ...]]:
+    """The frame widened just so far that the oval holds the whole head."""
+    to_output = frame.to_output(face.landmarks)
+    in_room = apply(to_room, anatomy.centre(face.landmarks)[None])[0]
+    outline = cutout.head(person, in_room, anatomy.side(face.landmarks) * scale_of(to_room))
+    widening = frame.widening(apply(joined(to_output, inverse(to_room)), outline))
+    if widening == 1.0:
+        return to_output, ()
+    return frame.to_output(face.landmarks, widening), ("frame_widened",)
+
+
+def _framed(
+    photo: Photo, face: Face, to_output: Matrix, size: tuple[int, int], alpha: Pixels | None, notes: tuple[str, ...]
+) -> Portrait:
+    pixels = sample(photo.pixels, to_output, *size)
+    seen = coverage(photo.pixels.shape, to_output, *size)
+    if scale_of(to_output) > _ENLARGED:
+        notes += ("enlarged",)
+    if alpha is None:
+        return Portrait(pixels, seen, face, to_output, photo.grey, "kept_background", notes)
+    alpha = compose.both(alpha, seen)
+    return Portrait(compose.foreground(pixels, alpha), alpha, face, to_output, photo.grey, "applied", notes)
+
+
+def _toned(portrait: Portrait) -> Portrait:
+    points = apply(portrait.to_output, portrait.face.landmarks)
+    skin = tone.skin_of(points, portrait.pixels.shape, portrait.alpha)
+    return replace(portrait, pixels=tone.improve(portrait.pixels, portrait.alpha, skin, grey=portrait.grey))
+
+
+def _encoded(portrait: Portrait, recipe: Recipe, text: str) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+    """The PNG and the JPEG, and what there is to note about them."""
+    pixels, alpha, fill = (
+        _grey(portrait.pixels) if portrait.grey else portrait.pixels,
+        portrait.alpha,
+        recipe.background_rgb,
+    )
+    if recipe.oval_mask:
+        alpha = compose.both(alpha, compose.oval(recipe.width, recipe.height))
+    transparent = encode.png(pixels, alpha, dpi=recipe.dpi, mark=text, fill=fill)
+    flat = compose.over(pixels, alpha, fill)
+    opaque, shrunk = encode.jpeg(flat, dpi=recipe.dpi, mark=text, max_bytes=recipe.max_size_kb * 1024)
+    return (transparent, opaque), ("jpeg_shrunk",) if shrunk else ()
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    """All three channels alike, where rounding has moved them apart."""
+    return np.repeat(pixels[:, :, 1:2], 3, axis=2)
+
+
+def _distinct(*notes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(note for each in notes for note in each))

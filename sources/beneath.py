@@ -1,0 +1,95 @@
+"""Paths below one root, opened folder by folder: never out of it, whatever a path says or a link leads to."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from sources.durable import sync_folder
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class LeadsOut(PermissionError):
+    """A path or a link that leads out of the root, or is no path that could lie below it."""
+
+
+def resolve(root: Path, path: str) -> str:
+    """The path below `root` without links; LeadsOut where it leads out or has parts like `..`."""
+    check_plain(path)
+    top = os.path.realpath(root)
+    real = os.path.realpath(f"{top}/{path}")
+    if real != top and not real.startswith(top.rstrip("/") + "/"):
+        raise _refused(path, f"leads out of {top!r}: put the file itself there instead of a link")
+    return real[len(top) :].strip("/")
+
+
+def check_plain(path: str) -> None:
+    """LeadsOut for what cannot be the name of a file below the root: `a//b`, `../a`, a NUL."""
+    odd = path != "" and not {"", ".", ".."}.isdisjoint(path.split("/"))
+    if odd or "\0" in path or not _has_bytes(path):
+        raise _refused(path, "is no plain path below the folder: take out its empty parts, '.', '..' and NUL")
+
+
+def _has_bytes(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refused(path: str, why: str) -> LeadsOut:
+    return LeadsOut(errno.EACCES, why, path)
+
+
+@contextmanager
+def opened_folder(root: Path, path: str, *, make: bool = False) -> Iterator[int]:
+    """An open folder. `path` comes from `resolve`: a link that took a folder's place since then is not followed."""
+    fd = os.open(root, _FOLDER)
+    try:
+        for part in path.split("/") if path else ():
+            inner = _enter(fd, part, make=make)
+            os.close(fd)
+            fd = inner
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _enter(folder: int, name: str, *, make: bool) -> int:
+    flags = _FOLDER | os.O_NOFOLLOW
+    try:
+        return os.open(name, flags, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with suppress(FileExistsError):
+        os.mkdir(name, dir_fd=folder)
+        sync_folder(folder)
+    return os.open(name, flags, dir_fd=folder)
+
+
+@contextmanager
+def opened_file(root: Path, path: str) -> Iterator[int]:
+    """An open regular file; IsADirectoryError, or PermissionError for pipes, sockets and devices."""
+    folder, name = os.path.split(resolve(root, path))
+    with opened_folder(root, folder) as parent:
+        _check_regular(os.stat(name or ".", dir_fd=parent, follow_symlinks=False), path)
+        fd = os.open(name, _FILE, dir_fd=parent)
+    try:
+        _check_regular(os.fstat(fd), path)  # a pipe may have come in between; that is why opening does not block
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _check_regular(found: os.stat_result, path: str) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(found.st_mode):
+        raise PermissionError(errno.EACCES, "is not a regular file", path)

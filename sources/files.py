@@ -1,0 +1,263 @@
+"""Files below one folder: the inbox, and the outbox with its atomic, durable writes."""
+
+import errno
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote_from_bytes
+
+from sources import durable
+from sources.base import Blob, Conflict, TooLarge
+from sources.beneath import LeadsOut, check_plain, opened_file, opened_folder, resolve
+
+STATE: Final = ".facecraft"
+"""Our own folder in the outbox: temporaries, locks, attempts. `FileStore.list` leaves it out."""
+
+_TEMPORARIES: Final = f"{STATE}/tmp"  # noqa: S108 - not the shared /tmp
+_LOCKS: Final = f"{STATE}/locks"
+_CHUNK: Final = 1 << 20
+_PROBE_NS: Final = 1_700_000_001_414_213_562
+_TICKS_NS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
+
+
+def file_uri(absolute_path: str) -> str:
+    """`file:///...`, percent-encoded from the path's bytes, which need not be UTF-8."""
+    return "file://" + quote_from_bytes(os.fsencode(absolute_path))
+
+
+@dataclass(frozen=True, slots=True)
+class FileStore:
+    """Files below `root`. Links may lead to what lies inside, never out of it. Implements `sources.base.Store`.
+
+    What leads out, or is no regular file, is a PermissionError. The root itself is never made: where it is gone,
+    every call is a FileNotFoundError.
+    """
+
+    root: Path
+
+    def uri(self, path: str) -> str:
+        return file_uri(f"{os.path.abspath(self.root)}/{path}")  # noqa: PTH100 - Path.resolve would follow links
+
+    def read(self, path: str, limit: int | None = None) -> Blob:
+        """See Store. The version is made of mtime, size and ctime."""
+        with opened_file(self.root, path) as fd:
+            before = os.fstat(fd)
+            data = _read_whole(fd, before, limit)
+            after = os.fstat(fd)
+        if len(data) != before.st_size or _version(after) != _version(before):
+            raise Conflict(f"{path!r} changed while it was read")
+        return Blob(data, _version(before), before.st_ctime_ns)
+
+    def exists(self, path: str) -> bool:
+        """Whether a regular file lies there, inside the root."""
+        with suppress(LeadsOut), self._if_there():
+            folder, name = os.path.split(resolve(self.root, path))
+            with opened_folder(self.root, folder) as parent:
+                return stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+        return False
+
+    def write(self, path: str, data: bytes, *, replaces: str | None = None, stamp_ns: int | None = None) -> str:
+        """See Store. `stamp_ns` becomes the mtime, with the content. OSError where it is gone, full or read-only."""
+        with self._parent(path, make=True) as target:
+            try:
+                with self._opened(_TEMPORARIES) as tmp:
+                    return self._publish((tmp, _temporary_name()), target, data, replaces, stamp_ns)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+            with self._announced(path) as beside:
+                return self._publish((target[0], beside), target, data, replaces, stamp_ns)
+
+    def note(self, path: str, data: bytes) -> None:
+        """Replace what stands below STATE, whole or not at all, but not synced: for what a power cut may take."""
+        name = _temporary_name()
+        with (
+            self._parent(path, make=True) as target,
+            self._opened(_TEMPORARIES) as tmp,
+            durable.temporary(tmp, name, data, sync=False),
+        ):
+            durable.replace((tmp, name), target)
+
+    def delete(self, path: str) -> None:
+        with self._if_there(), self._parent(path) as (folder, name):
+            os.unlink(name, dir_fd=folder)
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Paths of the regular files in the folder `prefix` and below; links and our own STATE are left out."""
+        folders = [prefix.rstrip("/")]
+        while folders:
+            folder = folders.pop()
+            for name, found in self._entries(folder):
+                path = f"{folder}/{name}" if folder else name
+                if stat.S_ISDIR(found.st_mode) and path != STATE:
+                    folders.append(path)
+                elif stat.S_ISREG(found.st_mode):
+                    yield path
+
+    def stamps(self, folder: str) -> dict[str, int]:
+        """The mtimes (ns) of what lies in one folder, by name; empty where there is no such folder."""
+        return {name: found.st_mtime_ns for name, found in self._entries(folder)}
+
+    def stamp(self, path: str, ns: int, version: str | None = None) -> None:
+        """Set the mtime; with a version, only where that one stands, else Conflict."""
+        with self._parent(path) as target, self._locked("write", path):
+            if version is not None:
+                _check_version(target, version)
+            os.utime(target[1], ns=(ns, ns), dir_fd=target[0], follow_symlinks=False)
+
+    def granularity(self) -> int:
+        """How many ns two mtimes must differ to be told apart here; measured once, by a temporary file."""
+        return _granularity(self)
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Among all services that share this root one at a time; TimeoutError when that takes too long.
+
+        Not to be held twice by one thread, whatever the names: they share 256 lock files. Where the file system knows
+        no locks, everyone gets it.
+        """
+        return self._locked("turn", name)
+
+    def claim(self, path: str) -> int:
+        """Make a lock file, held while the descriptor that is given back is open; see `is_claimed`."""
+        with self._parent(path, make=True) as (folder, name):
+            return durable.claim(folder, name)
+
+    def is_claimed(self, path: str) -> bool:
+        """Whether a living process, on this machine or in another container, holds the file `path`."""
+        with self._if_there(), self._parent(path) as (folder, name):
+            return durable.is_held(folder, name)
+        return False
+
+    def sweep(self) -> int:
+        """Remove the temporaries that no living process holds; gives their number. Safe beside other services."""
+        return sum(self._sweep(f"{_TEMPORARIES}/{name}") for name in self.stamps(_TEMPORARIES))
+
+    def reap(self, path: str) -> bool:
+        """Remove a file that was made by `claim`, if whoever held it is dead; true if it was removed."""
+        with self._if_there(), self._parent(path) as (folder, name):
+            return durable.reap(folder, name)
+        return False
+
+    def probe(self, probe_ns: int) -> int:
+        """What a temporary file's mtime reads after it was set to `probe_ns`."""
+        with (
+            self._opened(_TEMPORARIES) as tmp,
+            durable.temporary(tmp, _temporary_name(), b"", stamp_ns=probe_ns, sync=False) as fd,
+        ):
+            return os.fstat(fd).st_mtime_ns
+
+    def _sweep(self, path: str) -> bool:
+        if path.endswith(".away") and not self.is_claimed(path):
+            with suppress(FileNotFoundError):  # another service may sweep too
+                self.reap(_beside(os.fsdecode(self.read(path).data), Path(path).stem))
+        return self.reap(path)
+
+    def _publish(
+        self, source: durable.Place, target: durable.Place, data: bytes, replaces: str | None, stamp_ns: int | None
+    ) -> str:
+        with durable.temporary(*source, data, stamp_ns=stamp_ns) as fd:
+            if replaces is None:
+                durable.place_new(source, target, lambda: self._locked("write", target[1]))
+            else:
+                with self._locked("write", target[1]):
+                    _check_version(target, replaces)
+                    durable.replace(source, target)
+            durable.sync_folder(target[0])
+            return _version(os.fstat(fd))
+
+    @contextmanager
+    def _announced(self, path: str) -> Iterator[str]:
+        """The name of a temporary beside its target, for where another file system is mounted below the root.
+
+        A note in the usual place says where it lies, so that `sweep` need not look through the whole outbox.
+        """
+        folder, token = os.path.dirname(path), uuid.uuid4().hex  # noqa: PTH120 - paths are plain str
+        with (
+            self._opened(_TEMPORARIES) as tmp,
+            durable.temporary(tmp, f"{token}.away", os.fsencode(folder), sync=False),
+        ):
+            yield _beside("", token)
+
+    @contextmanager
+    def _locked(self, kind: str, path: str) -> Iterator[None]:
+        # by the name alone: it is what all who write there agree on, whatever links lead to its folder
+        bucket = sha256(os.fsencode(os.path.basename(path))).hexdigest()[:2]  # noqa: PTH119 - paths are plain str
+        with self._opened(_LOCKS) as locks, durable.lock(locks, f"{kind}-{bucket}.lock"):
+            yield
+
+    def _opened(self, folder: str) -> AbstractContextManager[int]:
+        return opened_folder(self.root, resolve(self.root, folder), make=True)
+
+    @contextmanager
+    def _parent(self, path: str, *, make: bool = False) -> Iterator[durable.Place]:
+        folder, name = os.path.split(path)
+        check_plain(path or ".")
+        with opened_folder(self.root, resolve(self.root, folder), make=make) as parent:
+            yield parent, name
+
+    @contextmanager
+    def _if_there(self) -> Iterator[None]:
+        """What is missing is nothing, but only while the root is there: an outbox that is away must not look empty."""
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError):
+            self.root.stat()
+
+    def _entries(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
+        with (
+            self._if_there(),
+            opened_folder(self.root, resolve(self.root, folder)) as fd,
+            os.scandir(fd) as entries,
+        ):
+            for entry in entries:
+                with suppress(FileNotFoundError):  # gone since it was listed
+                    yield entry.name, entry.stat(follow_symlinks=False)
+
+
+def _read_whole(fd: int, found: os.stat_result, limit: int | None) -> bytes:
+    """All bytes; one more than it had where the file grows, never more than that."""
+    if limit is not None and found.st_size > limit:
+        raise TooLarge(found.st_size, found.st_ctime_ns)
+    data, left = [], found.st_size + 1
+    while left and (chunk := os.read(fd, min(left, _CHUNK))):
+        data.append(chunk)
+        left -= len(chunk)
+    if not left and found.st_size == limit:
+        raise TooLarge(found.st_size + 1, os.fstat(fd).st_ctime_ns)
+    return b"".join(data)
+
+
+def _version(found: os.stat_result) -> str:
+    # no inode: some network and FUSE mounts give a file a new one whenever they look at it
+    return f"{found.st_mtime_ns}-{found.st_size}-{found.st_ctime_ns}"
+
+
+def _check_version(place: durable.Place, version: str) -> None:
+    try:
+        found = os.stat(place[1], dir_fd=place[0], follow_symlinks=False)
+    except FileNotFoundError:
+        raise Conflict(f"{place[1]!r} is gone") from None
+    if not stat.S_ISREG(found.st_mode) or _version(found) != version:
+        raise Conflict(f"{place[1]!r} was replaced")
+
+
+def _temporary_name() -> str:
+    return f"{uuid.uuid4().hex}.tmp"
+
+
+def _beside(folder: str, token: str) -> str:
+    name = f".facecraft-{token}.tmp"
+    return f"{folder}/{name}" if folder else name
+
+
+@cache
+def _granularity(store: FileStore) -> int:
+    lost = abs(_PROBE_NS - store.probe(_PROBE_NS))
+    return next((tick for tick in _TICKS_NS if lost < tick), 2_000_000_000)

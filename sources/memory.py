@@ -1,0 +1,72 @@
+"""A source that lives in memory: for tests, and for whoever embeds the service."""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from sources.base import Event
+
+
+class MemorySource:
+    """Yields what it was given; keeps what was settled, in order.
+
+    Delays of retries are noted, not waited for. The iteration ends when all is settled, or with `endless` at `stop`.
+    """
+
+    def __init__(self, events: Iterable[Event] = (), *, endless: bool = False) -> None:
+        self.acked: list[Event] = []
+        self.retried: list[tuple[Event, str, float]] = []
+        self._waiting = deque(events)
+        self._held: list[Event] = []
+        self._endless = endless
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def __iter__(self) -> Iterator[Event]:
+        while (event := self._take()) is not None:
+            yield event
+
+    def add(self, event: Event) -> None:
+        """Another photo appears."""
+        with self._changed:
+            self._waiting.append(event)
+            self._changed.notify_all()
+
+    def held(self) -> list[Event]:
+        """What was yielded and is not settled."""
+        with self._changed:
+            return list(self._held)
+
+    def ack(self, event: Event) -> None:
+        """ValueError if the event is not held."""
+        with self._changed:
+            self._held.remove(event)
+            self.acked.append(event)
+            self._changed.notify_all()
+
+    def retry(self, event: Event, error: str, delay: float) -> None:
+        """Yielded again at once, with the next attempt's number. ValueError if the event is not held."""
+        with self._changed:
+            self._held.remove(event)
+            self.retried.append((event, error, delay))
+            self._waiting.append(replace(event, attempt=event.attempt + 1))
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """End the iteration."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _take(self) -> Event | None:
+        with self._changed:
+            while not (self._stopped or self._exhausted()):
+                if self._waiting:
+                    self._held.append(self._waiting.popleft())
+                    return self._held[-1]
+                self._changed.wait()
+        return None
+
+    def _exhausted(self) -> bool:
+        return not (self._endless or self._waiting or self._held)

@@ -1,0 +1,139 @@
+"""The thread that scans: everything at start and at intervals, and a folder when one appears."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from sources.scan import Batch, Scanner
+from sources.watch import Watch
+
+_LOST_SECONDS: Final = 5.0
+"""How long at most until a root that is gone is looked for again."""
+_log = logging.getLogger(__name__)
+
+
+class Finder(Protocol):
+    """Takes what the scans find. Called from their thread."""
+
+    def scanning(self, running: bool) -> None:
+        """A scan begins or ends."""
+
+    def found(self, batch: Batch, *, by_rescan: bool, first: bool) -> bool:
+        """False: stop this scan. `by_rescan`: events missed it; `first`: of the scan at start."""
+
+    def ended(self) -> None:
+        """There will be no more scans."""
+
+
+class Rescans:
+    """Scans on request and at intervals; `trouble` says why the root cannot be scanned, None while it can."""
+
+    def __init__(
+        self, scanner: Scanner, watch: Watch | None, finder: Finder, seconds: float, clock: Callable[[], float]
+    ) -> None:
+        """Without a watch the root is scanned once. `seconds` lie between the end of a scan and the next."""
+        self.trouble: str | None = f"The inbox {scanner.root!r} has not been listed yet: wait for the first scan."
+        self.crashed = self.over = False
+        self._scanner = scanner
+        self._watch = watch
+        self._finder = finder
+        self._seconds = min(seconds, threading.TIMEOUT_MAX)
+        self._clock = clock
+        self._wanted = threading.Condition()
+        self._folders: dict[str, None] = {}
+        self._next = float("-inf")
+        self._tried = self._scanned = self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="folder-scan", daemon=True)
+
+    def start(self) -> None:
+        """Once only; after `stop` nothing happens."""
+        with self._wanted:
+            if not (self._thread.ident or self._stopped):
+                self._thread.start()
+
+    def want(self, folder: str = "") -> None:
+        """Scan this folder soon, "" for all of the root."""
+        with self._wanted:
+            if folder:
+                self._folders[folder] = None
+            else:
+                self._next = float("-inf")
+            self._wanted.notify_all()
+
+    def stop(self) -> None:
+        """Returns at once; a scan that runs ends with its next part."""
+        with self._wanted:
+            self._stopped = True
+            self._wanted.notify_all()
+
+    def join(self) -> None:
+        """Wait for the thread to end."""
+        if self._thread.ident:
+            self._thread.join()
+
+    def _run(self) -> None:
+        self.crashed, crashed = False, True
+        try:
+            while (top := self._top()) is not None:
+                self._scan(top)
+            crashed = False
+        finally:
+            self.crashed, self.over = crashed, True
+            self._finder.ended()
+
+    def _top(self) -> str | None:
+        """The folder to scan next; None when there will be none."""
+        with self._wanted:
+            while not (self._stopped or (self._watch is None and self._tried)):
+                if self._clock() >= self._next:
+                    self._tried = True
+                    self._folders.clear()
+                    self._next = float("inf")
+                    return ""
+                if self._folders:
+                    return self._folders.popitem()[0]
+                self._wanted.wait(min(self._next - self._clock(), threading.TIMEOUT_MAX))
+        return None
+
+    def _scan(self, top: str) -> None:
+        self._finder.scanning(True)
+        try:
+            self._pass_on(top)
+        except OSError as error:
+            self._lost(error)
+        else:
+            self._well(top)
+        finally:
+            self._finder.scanning(False)
+
+    def _pass_on(self, top: str) -> None:
+        if self._watch is not None and not top:
+            self._watch.attach()  # before the listing: nothing may fall between the two
+        first = not top and not self._scanned
+        for batch in self._scanner.unsettled(top):
+            if not self._finder.found(batch, by_rescan=not top and not first, first=first):
+                return
+
+    def _well(self, top: str) -> None:
+        if top:
+            return
+        if self._scanned and self.trouble:
+            _log.info("The inbox %r can be listed again.", self._scanner.root)
+        self.trouble, self._scanned = None, True
+        self._again(self._seconds)
+
+    def _lost(self, error: OSError) -> None:
+        delay = min(self._seconds, _LOST_SECONDS)
+        trouble = (
+            f"The inbox {self._scanner.root!r} cannot be scanned ({error}): mount it or make it readable; "
+            f"it is tried again every {delay:g} s."
+        )
+        if trouble != self.trouble:
+            _log.warning("%s", trouble)
+        self.trouble = trouble
+        self._again(delay)
+
+    def _again(self, delay: float) -> None:
+        with self._wanted:
+            self._next = min(self._next, self._clock() + delay)

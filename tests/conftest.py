@@ -1,0 +1,48 @@
+"""What all tests share: the models, one studio, the sample portraits."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from handler import libraries
+
+libraries.prepare()  # before anything imports rembg or onnxruntime
+
+PORTRAITS = Path(__file__).parent / "portraits"
+BAD_INPUTS = Path(__file__).parent / "bad-inputs"
+MODELS = Path(os.environ.get("FACECRAFT_MODELS_DIR", Path(__file__).parents[1] / "models"))
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The models folder; without models a developer's run skips these tests and says so, CI fails."""
+    needed = ("shape_predictor_68_face_landmarks.dat", "shape_predictor_5_face_landmarks.dat", "u2netp.onnx")
+    missing = [name for name in needed if not (MODELS / name).exists()]
+    if missing and not os.environ.get("CI"):
+        pytest.skip(f"{', '.join(missing)} not in {MODELS}: run `make models`")
+    assert not missing, f"{missing} not in {MODELS}: run `make models`"
+    return MODELS
+
+
+def kit(models: Path, landmarks: str = "landmarks_68", cutout: str = "u2netp"):
+    from pipeline.kit import Kit
+    from pipeline.models import verified
+
+    return Kit(verified(models, landmarks), verified(models, cutout), verified(models, "mmod"), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def studio(models: Path):
+    """A studio with the real detector and predictor and the smallest real cut-out model."""
+    from pipeline.studio import Studio
+
+    return Studio(kit(models))
+
+
+def pixels(name: str) -> np.ndarray:
+    """A sample portrait as H x W x 3, RGB."""
+    with Image.open(PORTRAITS / name) as image:
+        return np.asarray(image.convert("RGB"))

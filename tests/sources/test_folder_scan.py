@@ -1,0 +1,232 @@
+"""What events missed or nobody announced: the scans of the folder source."""
+
+import logging
+import os
+import threading
+import time
+
+import pytest
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD
+
+from sources.scan import Scanner
+from tests.sources.folder_helpers import SOON, Deaf, Run, jpeg
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return folder
+
+
+def paths(root, settled_in=lambda folder: lambda name, changed: False):
+    return sorted(path for batch in Scanner(os.fspath(root), settled_in).unsettled() for path in batch.paths)
+
+
+def until(condition):
+    pause, deadline = threading.Event(), time.monotonic() + SOON
+    while not condition():
+        assert time.monotonic() < deadline
+        pause.wait(0.01)
+
+
+def test_the_scan_at_start_yields_what_is_not_settled(inbox):
+    (inbox / "sales").mkdir()
+    for name in ("anna.jpg", "sales/bert.jpg", "sales/done.jpg", ".hidden.jpg"):
+        (inbox / name).write_bytes(jpeg())
+    run = Run(inbox)
+    run.reports.settle("sales/done.jpg", (inbox / "sales" / "done.jpg").stat().st_ctime_ns)
+    with run:
+        assert run.paths(2) == {"anna.jpg", "sales/bert.jpg"}
+        assert run.nothing()
+    assert run.reports.asked == ["", "sales"]
+    assert run.counts["ignored"] == 1
+    assert run.counts["rescan_found"] == 0
+
+
+def test_a_half_written_photo_at_start_is_waited_for(inbox):
+    (inbox / "anna.jpg").write_bytes(jpeg()[:-50])
+    with Run(inbox, settle_seconds=3600.0) as run:
+        run.attached()
+        assert run.nothing()
+        (inbox / "anna.jpg").write_bytes(jpeg())
+        assert run.next().path == "anna.jpg"
+
+
+def test_a_newer_sidecar_makes_a_settled_photo_work(inbox):
+    (inbox / "anna.jpg").write_bytes(jpeg())
+    run = Run(inbox)
+    run.reports.settle("anna.jpg", (inbox / "anna.jpg").stat().st_ctime_ns - 1)
+    (inbox / "anna.jpg.toml").write_text("width = 2\n")
+    run.reports.settle("anna.jpg", (inbox / "anna.jpg").stat().st_ctime_ns)
+    seen = {}
+    list(Scanner(os.fspath(inbox), lambda folder: lambda name, ns: seen.setdefault(name, ns) and False).unsettled())
+    assert seen == {"anna.jpg": (inbox / "anna.jpg.toml").stat().st_ctime_ns}
+
+
+def test_the_rescan_finds_what_events_missed_and_counts_it(inbox):
+    with Run(inbox, rescan_seconds=0.1, watcher=Deaf) as run:
+        run.attached()
+        (inbox / "anna.jpg").write_bytes(jpeg())
+        event = run.next()
+        assert run.counts["rescan_found"] == 1
+        run.reports.settle("anna.jpg", (inbox / "anna.jpg").stat().st_ctime_ns)
+        run.source.ack(event)
+        assert run.nothing()
+
+
+def test_the_rescan_leaves_alone_what_is_held_or_waits_for_its_retry(inbox):
+    with Run(inbox, rescan_seconds=0.05, watcher=Deaf) as run:
+        run.attached()
+        for name in ("a.jpg", "b.jpg"):
+            (inbox / name).write_bytes(jpeg())
+        first, _second = run.next(), run.next()
+        run.source.retry(first, "later", 3600.0)
+        assert run.nothing()
+
+
+def test_dropped_events_start_a_rescan(inbox):
+    with Run(inbox) as run:
+        run.attached()
+        before = len(run.reports.asked)
+        inotify = next(thread for thread in threading.enumerate() if isinstance(thread, InotifyFD))
+        inotify.handle_event(InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b""))
+        assert run.counted("watch_overflows")
+        until(lambda: len(run.reports.asked) > before)
+        (inbox / "anna.jpg").write_bytes(jpeg())
+        assert run.next().path == "anna.jpg"
+
+
+def test_an_inbox_that_vanishes_and_returns_is_watched_again(inbox):
+    with Run(inbox, rescan_seconds=0.1) as run:
+        run.attached()
+        inbox.rmdir()
+        until(lambda: run.source.attached() is not None)
+        assert "mount it" in run.source.attached()
+        inbox.mkdir()
+        run.attached()
+        until(lambda: run.source.mode == "events")
+        (inbox / "anna.jpg").write_bytes(jpeg())
+        assert run.next().path == "anna.jpg"
+
+
+def test_a_reader_of_events_that_died_is_replaced_at_the_next_rescan(inbox):
+    with Run(inbox) as run:
+        run.attached()
+        inotify = next(thread for thread in threading.enumerate() if isinstance(thread, InotifyFD))
+        inotify.stop()
+        inotify.join()
+        (inbox / "anna.jpg").write_bytes(jpeg())
+        assert run.nothing()
+        run.source._rescans.want()
+        assert run.next().path == "anna.jpg"
+        (inbox / "bert.jpg").write_bytes(jpeg())
+        assert run.next().path == "bert.jpg"
+
+
+def test_an_inbox_that_was_replaced_is_watched_again(inbox, tmp_path):
+    with Run(inbox) as run:
+        run.attached()
+        inbox.rename(tmp_path / "old")
+        inbox.mkdir()
+        run.source._rescans.want()
+        until(lambda: run.reports.asked.count("") > 1)
+        (inbox / "anna.jpg").write_bytes(jpeg())
+        assert run.next().path == "anna.jpg"
+
+
+def test_an_inbox_that_is_missing_at_start_is_waited_for(tmp_path):
+    with Run(tmp_path / "late", rescan_seconds=0.05) as run:
+        until(lambda: "late" in run.source.attached() and "mount it" in run.source.attached())
+        (tmp_path / "late").mkdir()
+        (tmp_path / "late" / "anna.jpg").write_bytes(jpeg())
+        assert run.next().path == "anna.jpg"
+
+
+def test_reports_that_cannot_be_listed_are_a_trouble_and_not_an_end(inbox):
+    (inbox / "anna.jpg").write_bytes(jpeg())
+    answers = [OSError(5, "Input/output error"), lambda name, ns: False]
+
+    def settled_in(folder):
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    with Run(inbox, settled_in=settled_in, rescan_seconds=0.05, watcher=Deaf) as run:
+        assert run.next().path == "anna.jpg"
+        answers.extend([lambda name, ns: True] * 1000)
+
+
+def test_an_unreadable_folder_is_told_once_and_skipped(inbox, caplog):
+    (inbox / "locked").mkdir(mode=0)
+    if os.access(inbox / "locked", os.R_OK):
+        pytest.skip("this user reads everything")
+    (inbox / "anna.jpg").write_bytes(jpeg())
+    scanner = Scanner(os.fspath(inbox), lambda folder: lambda name, ns: False)
+    for _ in range(2):
+        assert [batch.paths for batch in scanner.unsettled()] == [["anna.jpg"]]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_loops_and_links_out_are_not_scanned(inbox, tmp_path):
+    (tmp_path / "out.jpg").write_bytes(jpeg())
+    (inbox / "in.jpg").write_bytes(jpeg())
+    for name, target in (
+        ("out.jpg", tmp_path / "out.jpg"),
+        ("loop", inbox),
+        ("self.jpg", "self.jpg"),
+        ("l.jpg", "in.jpg"),
+    ):
+        (inbox / name).symlink_to(target)
+    os.mkfifo(inbox / "pipe.jpg")
+    assert paths(inbox) == ["in.jpg", "l.jpg"]
+
+
+def test_a_scan_that_ends_unexpectedly_is_told_to_whoever_iterates(inbox):
+    raised = []
+    previous, threading.excepthook = threading.excepthook, lambda args: raised.append(args.exc_type)
+    try:
+        run = Run(inbox, settled_in=lambda folder: 1 / 0)
+        with pytest.raises(RuntimeError, match="ended unexpectedly"):
+            next(iter(run.source))
+    finally:
+        threading.excepthook = previous
+        run.source.close()
+    assert raised == [ZeroDivisionError]
+
+
+def test_once_yields_all_that_is_not_settled_and_ends(inbox):
+    (inbox / "a.jpg").write_bytes(jpeg())
+    (inbox / "b.txt").write_text("no picture, so it waits for quiet")
+    run = Run(inbox, once=True)
+    seen = []
+    for event in run.source:
+        seen.append((event.path, event.attempt))
+        if event.path == "a.jpg" and event.attempt == 1:
+            run.source.retry(event, "again", 0.01)
+        else:
+            run.source.ack(event)
+    assert sorted(seen) == [("a.jpg", 1), ("a.jpg", 2), ("b.txt", 1)]
+    run.source.close()
+
+
+def test_once_waits_for_what_is_held(inbox):
+    (inbox / "a.jpg").write_bytes(jpeg())
+    with Run(inbox, once=True) as run:
+        event = run.next()
+        assert run.nothing()
+        assert run.thread.is_alive()
+        run.source.ack(event)
+        assert run.next() is None
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_once_ends_where_there_is_nothing(tmp_path, exists):
+    inbox = tmp_path / "inbox"
+    if exists:
+        inbox.mkdir()
+    run = Run(inbox, once=True, rescan_seconds=0)
+    assert list(run.source) == []
+    assert (run.source.attached() is None) == exists
+    run.source.close()
