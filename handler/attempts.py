@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from handler.naming import ATTEMPTS, attempt_path
+from pipeline.vocabulary import REASONS
 from sources.base import Conflict
 from sources.files import STATE, FileStore
 
 SERVICES: Final = f"{STATE}/services"
 _MAX_ERROR: Final = 2000
+_CRASHED: Final = "processing_crashed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Marker:
     service: str | None = None
     alone: bool = False
     error: str | None = None
+    reason: str | None = None
 
 
 class Attempts:
@@ -58,12 +61,18 @@ class Attempts:
             self._write(replace(marker, service=self._service, alone=alone))
         return marker.attempts + 1
 
-    def failed(self, path: str, error: str) -> int:
+    def failed(self, path: str, error: str, reason: str = _CRASHED) -> int:
         """Its worker died, or something failed that may work next time; gives the attempts that are counted now."""
         marker = self._marker(path)
-        self._write(Marker(path, marker.attempts + 1, error=error[:_MAX_ERROR]))
+        self._write(Marker(path, marker.attempts + 1, error=error[-_MAX_ERROR:], reason=reason))
         self._suspects.discard(path)
         return marker.attempts + 1
+
+    def last_failure(self, path: str) -> tuple[str, str]:
+        """Reason (a key of `vocabulary.REASONS`) and error of the attempt that was counted last."""
+        marker = self._marker(path)
+        reason = marker.reason if marker.reason and marker.reason in REASONS else _CRASHED
+        return reason, str(marker.error)
 
     def release(self, path: str) -> None:
         """The work is given back, and nobody counts it."""
@@ -104,7 +113,8 @@ class Attempts:
     def _suspect(self, marker: Marker) -> None:
         self._suspects.add(marker.path)
         if marker.alone:  # still the dead service's: a suspect it stays, but that death is counted once
-            self._write(replace(marker, attempts=marker.attempts + 1, alone=False))
+            error = "the service ended while this photo ran alone"
+            self._write(replace(marker, attempts=marker.attempts + 1, alone=False, error=error, reason=_CRASHED))
 
     def _come_alive(self) -> None:
         """Hold this service's lock file; made again where someone emptied the outbox."""

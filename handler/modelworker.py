@@ -28,7 +28,7 @@ _load_error: str = "not loaded"
 def load(kit: Kit, parent: int) -> None:
     """The pool's initializer. An error is kept for `loaded` to raise: from here it would never reach the parent."""
     global _studio, _load_error  # noqa: PLW0603  # a worker process has exactly one studio, and pebble no place for it
-    _end_with(parent)
+    end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's to handle: it drains
     prepare()
     try:
@@ -125,7 +125,7 @@ def _sha256(blob: Blob) -> str:
     return hashlib.sha256(blob.data).hexdigest()
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Have the kernel end this process with the service, however that dies (Linux)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above

@@ -6,9 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -18,6 +19,8 @@ from pipeline.errors import ModelError
 from pipeline.kit import Kit
 
 _log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 _TICK: Final = 0.2
 _LONGEST_WAIT: Final = 60.0
@@ -37,6 +40,19 @@ class PoolUnavailable(Exception):
     """There are no workers just now; the photo has nothing to do with it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a worker's process runs; all of it picklable. See `handler.modelworker` for what each one may raise."""
+
+    load: Callable[[Kit, int], None] = modelworker.load
+    loaded: Callable[[], str] = modelworker.loaded
+    work: Callable[[Job], Reply] = modelworker.work
+    look: Callable[[Job], Reply] = modelworker.look
+
+
+MODEL_WORKER: Final = Worker()
+
+
 class ModelPool:
     """`workers` processes with the models of the kit that `build` verifies. One photo each, `timeout` seconds at most.
 
@@ -44,13 +60,19 @@ class ModelPool:
     """
 
     def __init__(
-        self, build: Callable[[], Kit], workers: int, timeout: float, on_death: Callable[[], None] = lambda: None
+        self,
+        build: Callable[[], Kit],
+        workers: int,
+        timeout: float,
+        on_death: Callable[[], None] = lambda: None,
+        worker: Worker = MODEL_WORKER,
     ) -> None:
         self._build, self._workers, self._timeout, self._on_death = build, workers, timeout, on_death
+        self._worker = worker
         self._pool: ProcessPool | None = None
         self._reason = "models are loading"
         self._changed = threading.Condition()
-        self._stopping = False
+        self._draining = self._stopping = False
         self._keeper = threading.Thread(target=self._keep, name="pool-keeper", daemon=True)
         self.kit: Kit | None = None
         self.device = ""
@@ -69,21 +91,21 @@ class ModelPool:
     def wait_ready(self, timeout: float | None = None) -> bool:
         """Whether the models were loaded within the time; at once False when the pool is stopped."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pool or self._stopping, timeout)
+            self._changed.wait_for(lambda: self._pool or self._draining or self._stopping, timeout)
             return self._pool is not None
 
     def run(self, job: Job) -> Reply:
         """Process one photo; WorkerDied, WorkerTimedOut or PoolUnavailable where there is no reply."""
-        return self._call(modelworker.work, job)
+        return self._call(self._worker.work, job)
 
     def look(self, job: Job) -> Reply:
         """Only read the photo: Same where that works. Raises as `run` does."""
-        return self._call(modelworker.look, job)
+        return self._call(self._worker.look, job)
 
     def _call(self, function: Callable[[Job], Reply], job: Job) -> Reply:
         pool = self._await_pool()
         try:
-            return pool.schedule(function, args=[job], timeout=self._timeout).result()
+            return self._answer(pool, pool.schedule(function, args=[job], timeout=self._timeout))
         except ProcessExpired as error:
             self._died()
             raise WorkerDied(f"the worker ended with exit code {error.exitcode}") from error
@@ -94,12 +116,19 @@ class ModelPool:
             self._broken(pool, str(error))
             raise PoolUnavailable(str(error)) from error
 
+    def _answer(self, pool: ProcessPool, future: "Future[_Answer]") -> _Answer:
+        """As `Future.result`, but never waits for a pool that has ended: pebble forgets what it was given just then."""
+        while not wait([future], _TICK).done:
+            if self._stopping or not pool.active:
+                raise BrokenProcessPool("the model workers ended")
+        return future.result()
+
     def stop_waiting(self) -> None:
-        """Let nobody wait any longer for models that are not loaded yet."""
+        """From now on nobody waits for models to be loaded, or loaded again; what is in work goes on."""
         with self._changed:
-            if self._pool is None:
-                self._stopping = True
-                self._changed.notify_all()
+            self._draining = True
+            self._stopping = self._stopping or self._pool is None
+            self._changed.notify_all()
 
     def stop(self) -> None:
         """End all workers, also those at work."""
@@ -115,7 +144,7 @@ class ModelPool:
 
     def _await_pool(self) -> ProcessPool:
         with self._changed:
-            self._changed.wait_for(lambda: self._pool or self._stopping)
+            self._changed.wait_for(lambda: self._pool or self._draining or self._stopping)
             if self._pool is None:
                 raise PoolUnavailable("the service is stopping")
             return self._pool
@@ -146,22 +175,13 @@ class ModelPool:
         try:
             self.kit = self._build()
             pool = self._new_pool(self.kit)
-            self.device = self._first_answer(pool)
-        except (ModelError, ProcessExpired, BrokenProcessPool, CancelledError, RuntimeError) as error:
+            self.device = self._answer(pool, pool.schedule(self._worker.loaded))
+        except (ModelError, OSError, ProcessExpired, BrokenProcessPool, CancelledError, RuntimeError) as error:
             self._failed(str(error))
             _end(pool)
             return None
         self.load_seconds = time.monotonic() - start
         return pool
-
-    def _first_answer(self, pool: ProcessPool) -> str:
-        answer = pool.schedule(modelworker.loaded)
-        while not self._stopping:
-            try:
-                return str(answer.result(timeout=_TICK))
-            except TimeoutError:
-                continue
-        raise RuntimeError("the service is stopping")
 
     def _failed(self, reason: str) -> None:
         with self._changed:
@@ -173,7 +193,7 @@ class ModelPool:
     def _new_pool(self, kit: Kit) -> ProcessPool:
         return ProcessPool(
             max_workers=self._workers,
-            initializer=modelworker.load,
+            initializer=self._worker.load,
             initargs=(kit, os.getpid()),
             context=multiprocessing.get_context("spawn"),
         )

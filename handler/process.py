@@ -1,15 +1,17 @@
 """One photo from event to outcome. The only place that decides what is final and what is tried again."""
 
+import logging
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from handler import report
 from handler.attempts import Attempts
 from handler.ledger import Ledger, trusted_stamp
 from handler.options import Presets, Resolved
 from handler.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
-from handler.pool import ModelPool, PoolUnavailable, WorkerDied, WorkerTimedOut
+from handler.pool import PoolUnavailable, WorkerDied, WorkerTimedOut
 from handler.replies import Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
 from handler.sink import Sink
 from handler.turnstile import Turnstile
@@ -17,9 +19,19 @@ from pipeline.errors import PhotoRejected
 from pipeline.portrait import Limits
 from sources.base import Conflict, Event, Store
 
+_log = logging.getLogger(__name__)
+
 _SOON: Final = 1.0
 _LATER: Final = 10.0
 _LONGEST: Final = 60.0
+
+
+class Pool(Protocol):
+    """Where photos are worked on; see `handler.pool.ModelPool`."""
+
+    def run(self, job: Job) -> Reply: ...
+
+    def look(self, job: Job) -> Reply: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +51,7 @@ class Process:
     ledger: Ledger
     sink: Sink
     attempts: Attempts
-    pool: ModelPool
+    pool: Pool
     turnstile: Turnstile
     base: Resolved
     presets: Presets
@@ -61,6 +73,8 @@ class Process:
             outcome = Failed("no_workers", str(error), _SOON)
         except OSError as error:
             outcome = Failed("outbox_unavailable", str(error), _LATER)
+        except Exception:  # noqa: BLE001  # a fault in our own code costs the photo an attempt, and no thread
+            return self._own_fault(event, alone=alone)
         return self._given_back(event, outcome)
 
     def _given_back(self, event: Event, outcome: Failed) -> Failed:
@@ -70,10 +84,19 @@ class Process:
             return Failed(outcome.reason, f"{outcome.error}; {error}", outcome.retry_in)
         return outcome
 
+    def _own_fault(self, event: Event, *, alone: bool) -> Outcome:
+        _log.exception("photo.error", extra={"uri": event.uri})
+        trace = traceback.format_exc(limit=-8)
+        try:
+            return self._failure(event, self._standing(event, alone=alone), "processing_error", trace)
+        except Exception:  # noqa: BLE001  # it cannot even be counted: as rarely as possible, then
+            _log.exception("photo.error", extra={"uri": event.uri})
+            return Failed("processing_error", trace, _LONGEST)
+
     def _attempt(self, event: Event, *, alone: bool) -> Outcome:
         standing = self._standing(event, alone=alone)
         if standing.attempt > self.max_attempts:
-            return self._used_up(event, standing, "processing_crashed", "the service ended while this photo ran alone")
+            return self._used_up(event, standing, *self.attempts.last_failure(event.path))
         try:
             reply = self.pool.run(self._job(event, standing))
         except WorkerDied as error:
@@ -131,7 +154,7 @@ class Process:
 
     def _failure(self, event: Event, standing: Standing, reason: str, error: str) -> Outcome:
         """A counted failure: tried again with growing pauses, or reported when the attempts are used up."""
-        count = self.attempts.failed(event.path, error)
+        count = self.attempts.failed(event.path, error, reason)
         if count < self.max_attempts:
             return Failed(reason, error, min(2.0**count, _LONGEST))
         return self._used_up(event, standing, reason, error)

@@ -24,6 +24,7 @@ class Workers:
         self._source, self._process, self._progress = source, process, progress
         self._pull = threading.Lock()
         self._events: Iterator[Event] | None = None
+        self._ended = 0
         self._threads = [threading.Thread(target=self._slot, name=f"slot-{number}") for number in range(slots)]
 
     def start(self) -> None:
@@ -32,14 +33,15 @@ class Workers:
             thread.start()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Whether the source ended and all that was pulled was settled within that time (for each slot)."""
+        """Whether all slots have ended within that time (for each of them); see `lost` for whether that is well."""
         for thread in self._started():
             thread.join(seconds)
-        return self.lost() == len(self._started())
+        return not any(thread.is_alive() for thread in self._started())
 
     def lost(self) -> int:
         """Slots that ended though the source had not: a fault of ours."""
-        return sum(not thread.is_alive() for thread in self._started())
+        with self._pull:
+            return sum(not thread.is_alive() for thread in self._started()) - self._ended
 
     def _started(self) -> list[threading.Thread]:
         return [thread for thread in self._threads if thread.ident is not None]
@@ -50,6 +52,7 @@ class Workers:
             outcome = self._process(event)
             self._settle(event, outcome)
             self._progress.settled(event, outcome)
+        self._ended += 1
 
     def _next(self) -> Event | None:
         with self._pull:

@@ -10,8 +10,13 @@ from pipeline.portrait import Points
 Vector = NDArray[np.float64]
 """x and y of one point."""
 
-_SIDE_PER_SPAN: Final = 1 / 0.85
-"""Side of the face's square for eye distance + eyes-to-mouth distance: the mean over dlib's HOG boxes on portraits."""
+_SIDE_OF_EYES: Final = 2.41
+_SIDE_OF_HEIGHT: Final = 2.24
+"""dlib's HOG box is this many eye distances and eyes-to-mouth distances wide (means over 79 portraits)."""
+
+_EYES_SHARE: Final = 0.85
+"""How much the eye distance says of the size: mouths move, so it repeats best from photo to photo. In profile it
+shrinks and the height does not: the face is never taken for smaller than this share of what its height says."""
 
 _NOSE_OF_MOUTH: Final = 0.69
 """The nose's base lies this far from the eyes to the mouth (mean over portraits); the 5 points have no mouth."""
@@ -57,8 +62,9 @@ def centre(landmarks: Points) -> Vector:
 
 def side(landmarks: Points) -> float:
     """Side in pixels of the square around the face, as large on average as the detector's box."""
-    height = float(np.linalg.norm(mouth(landmarks) - eye_middle(landmarks)))
-    return (eye_distance(landmarks) + height) * _SIDE_PER_SPAN
+    by_eyes = _SIDE_OF_EYES * eye_distance(landmarks)
+    by_height = _SIDE_OF_HEIGHT * float(np.linalg.norm(mouth(landmarks) - eye_middle(landmarks)))
+    return max(_EYES_SHARE * by_eyes + (1 - _EYES_SHARE) * by_height, _EYES_SHARE * by_height)
 
 
 def box(landmarks: Points) -> tuple[float, float, float, float]:

@@ -86,10 +86,12 @@ def _sensible(mask: Pixels, inside: Pixels) -> bool:
 def head(mask: Pixels, centre: Points, side: float) -> Points:
     """The outline of the person's head with its hair or hat: N x 2, in the mask's pixels; may be empty.
 
-    What lies above the chin and within 0.9 face sizes of the face's middle; single strands are not part of it.
+    What lies above the face's middle and within 0.9 face sizes of it; single strands are not part of it, nor are
+    shoulders, and long hair may leave the picture below.
     """
-    solid = cv2.erode((mask > 127).astype(np.uint8), np.ones((5, 5), np.uint8))
+    ball = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 15))
+    solid = cv2.morphologyEx((mask > 127).astype(np.uint8), cv2.MORPH_OPEN, ball)
     rows, columns = np.nonzero(solid)
-    near = (rows < centre[1] + side / 2) & (np.abs(columns - centre[0]) < 0.9 * side)
+    near = (rows < centre[1]) & (np.abs(columns - centre[0]) < 0.9 * side)
     points = np.stack([columns[near], rows[near]], axis=1).astype(np.int32)
     return cv2.convexHull(points).reshape(-1, 2).astype(np.float64) if len(points) else np.empty((0, 2))

@@ -12,7 +12,13 @@ from pipeline.portrait import Matrix, Points
 OVAL: Final = 0.48
 """Radii of the oval as a share of the output's width and height."""
 
-MOST_WIDENED: Final = 1.6
+_WIDENED: Final = 1.25
+"""What must be widened is so by at least a quarter: most heads then come out equally large, as in one series."""
+
+MOST_WIDENED: Final = 1.7
+
+_RIM: Final = 0.966
+"""Where the oval's soft rim begins, as a share of its radius."""
 
 SIDE: Final = 640
 """Longest side in pixels of the picture that the cut-out looks at; its network sees 320."""
@@ -42,12 +48,13 @@ class Frame:
         return similarity(anatomy.centre(landmarks), scale, -anatomy.roll(landmarks), target)
 
     def widening(self, head: Points) -> float:
-        """How much wider the frame must be for the oval to hold all of `head` (N x 2, output pixels); 1 if it does."""
+        """How much wider the frame must be for the oval to hold `head` (N x 2, output pixels) whole; 1 if it does."""
         if not len(head):
             return 1.0
         middle = np.array([(self.width - 1) / 2, (self.height - 1) / 2])
         reach = np.hypot(*((head - middle) / (OVAL * np.array([self.width, self.height]))).T)
-        return float(np.clip(reach.max(), 1.0, MOST_WIDENED))
+        needed = float(reach.max()) / _RIM
+        return 1.0 if needed < 1.001 else float(np.clip(needed, _WIDENED, MOST_WIDENED))
 
 
 def outside(landmarks: Points, shape: tuple[int, ...]) -> bool:

@@ -37,5 +37,12 @@ def test_a_turned_face_has_that_roll_and_the_same_size(points, degrees):
 def test_the_box_is_a_square_around_the_centre():
     x, y, width, height = anatomy.box(face())
 
-    assert width == height == pytest.approx((60 + 65) / 0.85)
+    assert width == height == pytest.approx(0.85 * 2.41 * 60 + 0.15 * 2.24 * 65)
     assert (x + width / 2, y + height / 2) == pytest.approx((130, 132.5))
+
+
+def test_a_face_in_profile_is_not_taken_for_a_small_one():
+    profile = face()
+    profile[36:42], profile[42:48] = (120, 100), (140, 100)
+
+    assert anatomy.side(profile) == pytest.approx(0.85 * 2.24 * 65)

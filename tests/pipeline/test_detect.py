@@ -71,7 +71,7 @@ def test_two_people_are_two_faces(find):
 def test_in_a_crowd_the_near_face_is_the_largest(find):
     faces = find(pixels("group_selfie.jpg"))
 
-    assert len(faces) >= 6
+    assert len(faces) >= 5
     assert anatomy.centre(largest(faces).landmarks)[0] == pytest.approx(659, abs=25)
 
 

@@ -53,7 +53,7 @@ def test_a_head_inside_the_oval_widens_nothing():
 
 def test_a_head_beyond_the_oval_widens_the_frame_until_it_is_inside():
     frame, landmarks = Frame(648, 648, 0.3), face()
-    crown = np.array([[500.0, 255.0]])
+    crown = np.array([[500.0, 225.0]])
     head = apply(frame.to_output(landmarks), crown)
 
     widening = frame.widening(head)

@@ -1,0 +1,93 @@
+"""What the tests of the handler share: small portraits, a pool without processes, replies as a worker gives them."""
+
+import io
+import threading
+from collections import deque
+from dataclasses import replace
+
+from PIL import Image, PngImagePlugin
+
+from handler import modelworker
+from handler.options import DEFAULTS, recipe_facts
+from handler.replies import Finished, Refused, Same
+from pipeline.portrait import Picture, Rendered, Result
+from pipeline.provenance import PNG_KEY, mark
+from pipeline.vocabulary import REASONS
+from sources.base import Event
+
+SOURCE = {"format": "JPEG", "width": 30, "height": 40}
+
+
+def portrait(owner, grey=0, facts=None):
+    """A portrait of 8 x 8 pixels that carries its owner's mark."""
+    image, png, jpg = Image.new("L", (8, 8), grey), io.BytesIO(), io.BytesIO()
+    text = PngImagePlugin.PngInfo()
+    text.add_text(PNG_KEY, mark(owner))
+    image.save(png, "PNG", pnginfo=text)
+    image.save(jpg, "JPEG", comment=mark(owner))
+    pictures = (Picture("jpg", jpg.getvalue(), 8, 8), Picture("png", png.getvalue(), 8, 8))
+    return Rendered(pictures, facts or {})
+
+
+def face(left=812):
+    """One face's part of a report."""
+    return {
+        "faces": {"box": [left, 640, 900, 900], "landmarks": [[left + 8.5, 940.0]], "landmark_model": "68"},
+        "geometry": {"roll_degrees": -2.1, "source_to_output": [[0.3, 0.0, -12.0], [0.0, 0.3, 40.0]]},
+    }
+
+
+def result(owner, faces=1):
+    """What the studio gives for a photo of so many faces, each a portrait."""
+    facts = {
+        "source": SOURCE,
+        "face_count": faces,
+        "cutout": "applied",
+        "restoration": "unavailable",
+        "notes": ["enlarged"],
+        "models": [{"name": "u2net", "sha256": "8d", "licence": "Apache-2.0"}],
+    }
+    portraits = tuple(portrait(owner, number, face(100 * number)) for number in range(faces))
+    return Result(portraits, facts, {"decode": 41.0, "detect": 60.2})
+
+
+def done(job, faces=1):
+    """A worker's reply to a photo it can do, or has done."""
+    return _unless_same(job, lambda seen: Finished(seen, recipe_facts(DEFAULTS), result(job.path, faces)))
+
+
+def refused(job, reason="no_face_detected"):
+    """A worker's reply to a photo that is itself the reason."""
+    facts = {"source": SOURCE, "faces": {"count": 0}, "notes": []}
+    return _unless_same(job, lambda seen: Refused(seen, recipe_facts(DEFAULTS), reason, REASONS[reason], facts))
+
+
+def _unless_same(job, use):
+    reply = modelworker.look(replace(job, known=None))
+    if not isinstance(reply, Same):
+        return reply
+    return reply if reply.seen.sums == job.known else use(reply.seen)
+
+
+class FakePool:
+    """A pool without processes. Each answer is a reply, an error to raise, or a function of the job; then `done`."""
+
+    def __init__(self, *answers):
+        self.answers = deque(answers)
+        self.jobs = []
+        self._lock = threading.Lock()
+
+    def run(self, job):
+        with self._lock:
+            self.jobs.append(job)
+            answer = self.answers.popleft() if self.answers else done
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(job) if callable(answer) else answer
+
+    def look(self, job):
+        return modelworker.look(job)
+
+
+def event(inbox, path):
+    return Event(inbox.uri(path), path, "v1")

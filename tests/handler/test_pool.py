@@ -1,0 +1,240 @@
+"""The supervision of model workers, with real processes that load no models."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+from pool_workers import ENDLESS, LIGHT, SHORT_LIVED, UNLOADED
+
+from handler.pool import ModelPool, PoolUnavailable, WorkerDied, WorkerTimedOut
+from pipeline.errors import ModelError
+from pipeline.kit import Kit
+from pipeline.models import Verified, card
+
+SOON = 30.0
+ROOT = Path(__file__).parents[2]
+
+
+def kit(folder):
+    model = Verified(card("u2netp"), folder / "model.dat", 0, 0)
+    return Kit(model, model)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts a pool; all are stopped at the end."""
+    with ExitStack() as stack:
+
+        def started(worker=LIGHT, *, build=lambda: kit(tmp_path), workers=1, timeout=SOON, on_death=lambda: None):
+            pool = ModelPool(build, workers, timeout, on_death, worker)
+            pool.start()
+            stack.callback(pool.stop)
+            return pool
+
+        yield started
+
+
+def eventually(true):
+    """Whether it comes true soon; asked again and again, because nothing tells of it."""
+    pause = threading.Event()
+    return any(true() or pause.wait(0.01) for _ in range(int(SOON / 0.01)))
+
+
+def test_jobs_are_done_in_another_process(start):
+    pool = start()
+
+    assert pool.run("pid") not in (None, os.getpid())
+    assert pool.unready() is None
+    assert (pool.device, pool.deaths) == ("cpu", 0)
+
+
+@pytest.mark.parametrize(("job", "code"), [("crash", -signal.SIGSEGV), ("exit", 3)])
+def test_a_crash_costs_its_own_job_and_the_worker_is_replaced(start, job, code):
+    deaths = []
+    pool = start(on_death=lambda: deaths.append(1))
+    first = pool.run("pid")
+
+    with pytest.raises(WorkerDied, match=f"exit code {code}"):
+        pool.run(job)
+
+    assert pool.unready() is None
+    assert pool.run("pid") != first
+    assert (pool.deaths, len(deaths)) == (1, 1)
+
+
+def test_a_crash_leaves_the_other_worker_s_job_alone(start, tmp_path):
+    pool = start(workers=2)
+    crashed = threading.Event()
+    answers = []
+
+    def others():
+        while not crashed.is_set():
+            answers.append(pool.run("pid"))
+
+    other = threading.Thread(target=others)
+    other.start()
+    with pytest.raises((WorkerDied, PoolUnavailable)):
+        pool.run("crash")
+    crashed.set()
+    other.join(SOON)
+
+    assert answers
+    assert pool.run("pid")
+
+
+def test_a_job_over_its_time_limit_is_ended(start):
+    pool = start(timeout=0.3)
+    first = pool.run("pid")
+
+    with pytest.raises(WorkerTimedOut, match=r"0\.3 s"):
+        pool.run("hang")
+
+    assert pool.run("pid") != first
+    assert pool.deaths == 1
+
+
+def test_a_worker_without_its_models_costs_the_pool_and_no_attempt(start):
+    pool = start()
+
+    with pytest.raises(PoolUnavailable, match="changed since it was verified"):
+        pool.run("raise")
+
+    assert pool.deaths == 0
+    assert pool.run("pid")  # a new pool was built
+
+
+def test_an_idle_worker_s_death_costs_no_photo_an_attempt(start):
+    pool = start()
+    os.kill(pool.run("pid"), signal.SIGKILL)
+
+    assert eventually(lambda: pool.unready() is not None)
+    assert pool.run("pid")
+    assert pool.deaths == 0
+
+
+def test_a_job_that_comes_just_when_the_idle_worker_dies_is_not_forgotten(start):
+    pool = start()
+    os.kill(pool.run("pid"), signal.SIGKILL)
+
+    with pytest.raises((PoolUnavailable, WorkerDied)):  # which one is a matter of microseconds
+        pool.run("pid")
+
+
+@pytest.mark.parametrize("worker", [UNLOADED, SHORT_LIVED])
+def test_workers_that_do_not_load_are_the_reason_why_nothing_is_ready(start, worker):
+    pool = start(worker)
+
+    assert eventually(lambda: pool.failures > 0)
+    assert not pool.wait_ready(timeout=0)
+    assert worker is SHORT_LIVED or "model.dat: does not load" in pool.unready()
+
+
+def test_a_missing_model_is_told_and_the_pool_recovers_when_it_appears(start, tmp_path):
+    model = tmp_path / "model.dat"
+
+    def build():
+        if not model.exists():
+            raise ModelError(f"{model}: missing: fetch it")
+        return kit(tmp_path)
+
+    pool = start(build=build)
+    assert eventually(lambda: pool.unready() == f"{model}: missing: fetch it")
+    model.touch()
+
+    assert pool.wait_ready(SOON)
+    assert pool.run("pid")
+    assert pool.unready() is None
+
+
+def test_a_stop_does_not_wait_for_models_that_load(start, tmp_path):
+    pool = start(ENDLESS)
+    assert eventually((tmp_path / "model.dat").exists)
+
+    pool.stop()
+
+    assert not pool.wait_ready()
+    with pytest.raises(PoolUnavailable, match="stopping"):
+        pool.run("pid")
+
+
+@pytest.mark.parametrize("leave", [ModelPool.stop_waiting, ModelPool.stop])
+def test_whoever_waits_for_models_is_let_go(start, leave):
+    pool = start(ENDLESS)
+    waiting = threading.Thread(target=pool.wait_ready)
+    waiting.start()
+
+    leave(pool)
+    waiting.join(SOON)
+
+    assert not waiting.is_alive()
+
+
+def test_a_drain_waits_for_no_second_pool(start):
+    pool = start()
+    os.kill(pool.run("pid"), signal.SIGKILL)
+    pool.stop_waiting()
+
+    assert eventually(lambda: pool.unready() is not None)
+    with pytest.raises(PoolUnavailable, match="stopping"):
+        pool.run("pid")
+
+
+def test_a_stop_ends_a_job_in_work(start, tmp_path):
+    pool = start()
+    refused = []
+
+    def hold():
+        try:
+            pool.run(f"hold {tmp_path / 'held'}")
+        except PoolUnavailable as error:
+            refused.append(error)
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    assert eventually((tmp_path / "held").exists)
+    pool.stop()
+    holding.join(SOON)
+
+    assert len(refused) == 1
+
+
+SERVICE = """
+import sys
+from pathlib import Path
+sys.path[:0] = ["tests/handler"]
+from test_pool import LIGHT, ModelPool, kit
+if __name__ == "__main__":
+    pool = ModelPool(lambda: kit(Path(".")), 2, 30, worker=LIGHT)
+    pool.start()
+    pool.wait_ready()
+    print("ready", flush=True)
+    pool.run(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("job", ["pid", "hang"])
+def test_workers_end_with_the_service_however_it_dies(tmp_path, job):
+    """At work or idle: nothing is left that holds memory, or writes."""
+    script = tmp_path / "service.py"
+    script.write_text(SERVICE.replace("sys.argv[1]", repr(job)) + "    sys.stdin.read()\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    service = subprocess.Popen(
+        [sys.executable, script], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert service.stdout.readline() == b"ready\n"
+    children = [os.pidfd_open(child.pid) for child in psutil.Process(service.pid).children(recursive=True)]
+    assert len(children) >= 2
+
+    service.kill()
+    service.communicate()
+
+    for child in children:
+        assert select.select([child], [], [], SOON)[0], "a worker outlived the service"
+        os.close(child)
