@@ -53,16 +53,16 @@ def once(inbox: Path | None, outbox: Path | None) -> int:
         service = Service(settings, once=True, progress=console)
         _on_signals(service.source.stop)
         service.start()
-        if not service.wait_begun():
-            reason = service.pool.unready()
+        if hindrance := service.wait_begun():
             service.drain()
-            console.fault(reason or "the models do not load")
+            console.fault(hindrance)
             return WRONG_USE
         while not service.wait_finished(0.2):
             console.waiting(service.waiting())
+        well, _ = service.health()
         service.finish()
     console.summary()
-    return WELL if console.all_well() else NOT_ALL_DONE
+    return WELL if well and console.all_well() else NOT_ALL_DONE
 
 
 def check() -> int:

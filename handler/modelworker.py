@@ -1,6 +1,7 @@
 """What runs inside a model worker's process: load everything once, then one photo at a time."""
 
 import ctypes
+import functools
 import hashlib
 import os
 import signal
@@ -52,8 +53,12 @@ def _the_studio() -> "Studio":
 
 def work(job: Job) -> Reply:
     """One photo. ModelError where this worker has no studio; everything else is a reply."""
-    loaded()
-    return _answered(job, _processed)
+    return answer(job, _the_studio())
+
+
+def answer(job: Job, studio: "Studio") -> Reply:
+    """What this studio makes of the photo. Always a reply."""
+    return _answered(job, functools.partial(_processed, studio))
 
 
 def look(job: Job) -> Reply:
@@ -85,12 +90,12 @@ def _read(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> Rep
     return Same(seen) if seen.sums == job.known else use(job, photo, sidecar, seen)
 
 
-def _processed(job: Job, photo: Blob, sidecar: Blob | None, seen: Seen) -> Reply:
+def _processed(studio: "Studio", job: Job, photo: Blob, sidecar: Blob | None, seen: Seen) -> Reply:
     recipe: dict[str, Any] = {}
     try:
         resolved = resolve(job.base, job.path, job.presets, sidecar.data if sidecar else None)
         recipe = recipe_facts(resolved)
-        return Finished(seen, recipe, _the_studio().process(photo.data, resolved.recipe, job.limits, job.path))
+        return Finished(seen, recipe, studio.process(photo.data, resolved.recipe, job.limits, job.path))
     except PhotoRejected as rejection:
         return Refused(seen, recipe, rejection.reason, rejection.hint, rejection.facts)
 

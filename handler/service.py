@@ -18,6 +18,7 @@ from handler.sink import Sink
 from handler.turnstile import Turnstile
 from handler.worker import Progress, Workers
 from pipeline.models import Verified
+from sources.base import Conflict
 from sources.files import FileStore
 from sources.folder import FolderSource
 
@@ -102,11 +103,13 @@ class Service:
         self._attempts.close()
         self._pulse.join()
 
-    def wait_begun(self) -> bool:
-        """Whether photos are being taken; False where the models do not load."""
-        while self._beginning.is_alive() and not self.pool.failures:
+    def wait_begun(self) -> str | None:
+        """Wait until photos are taken; else say what is in the way, models that do not load or the outbox."""
+        while self._beginning.is_alive():
             self._beginning.join(_TICK)
-        return not self.pool.failures
+            if self.pool.failures or self._outbox_trouble:
+                return self.pool.unready() if self.pool.failures else self._unwritable()
+        return None
 
     def wait_finished(self, seconds: float) -> bool:
         """Whether everything was settled within that time; only `once` comes to such an end."""
@@ -131,6 +134,8 @@ class Service:
             self._attempts.suspects(self._inbox.exists)
         except OSError as error:
             self._outbox_trouble = str(error)
+            return False
+        except Conflict:  # another service that is alive wrote a marker just then
             return False
         return True
 
@@ -161,9 +166,12 @@ class Service:
 
     def unready(self) -> list[str]:
         draining = "the service is stopping" if self._draining.is_set() else None
+        reasons = (draining, self.pool.unready(), self.source.attached(), self._unwritable())
+        return [reason for reason in reasons if reason]
+
+    def _unwritable(self) -> str | None:
         trouble = self._outbox_trouble
-        outbox = f"outbox {self._settings.outbox}: {trouble}; make it writable" if trouble else None
-        return [reason for reason in (draining, self.pool.unready(), self.source.attached(), outbox) if reason]
+        return f"outbox {self._settings.outbox}: {trouble}; make it writable" if trouble else None
 
     def status(self) -> dict[str, Any]:
         return {

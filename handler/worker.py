@@ -24,7 +24,7 @@ class Workers:
         self._source, self._process, self._progress = source, process, progress
         self._pull = threading.Lock()
         self._events: Iterator[Event] | None = None
-        self._ended = 0
+        self._well_ended: set[threading.Thread] = set()
         self._threads = [threading.Thread(target=self._slot, name=f"slot-{number}") for number in range(slots)]
 
     def start(self) -> None:
@@ -40,8 +40,7 @@ class Workers:
 
     def lost(self) -> int:
         """Slots that ended though the source had not: a fault of ours."""
-        with self._pull:
-            return sum(not thread.is_alive() for thread in self._started()) - self._ended
+        return sum(not thread.is_alive() and thread not in self._well_ended for thread in self._started())
 
     def _started(self) -> list[threading.Thread]:
         return [thread for thread in self._threads if thread.ident is not None]
@@ -52,7 +51,7 @@ class Workers:
             outcome = self._process(event)
             self._settle(event, outcome)
             self._progress.settled(event, outcome)
-        self._ended += 1
+        self._well_ended.add(threading.current_thread())
 
     def _next(self) -> Event | None:
         with self._pull:

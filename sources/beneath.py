@@ -79,13 +79,23 @@ def opened_file(root: Path, path: str) -> Iterator[int]:
     """An open regular file; IsADirectoryError, or PermissionError for pipes, sockets and devices."""
     folder, name = os.path.split(resolve(root, path))
     with opened_folder(root, folder) as parent:
-        _check_regular(os.stat(name or ".", dir_fd=parent, follow_symlinks=False), path)
+        _check_regular(_seen(name or ".", parent), path)
         fd = os.open(name, _FILE, dir_fd=parent)
     try:
         _check_regular(os.fstat(fd), path)  # a pipe may have come in between; that is why opening does not block
         yield fd
     finally:
         os.close(fd)
+
+
+def _seen(name: str, folder: int) -> os.stat_result:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        # nothing can bear such a name: the sidecar of a photo whose own name has the full length is simply not there
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from error
 
 
 def _check_regular(found: os.stat_result, path: str) -> None:

@@ -1,5 +1,6 @@
 """One look at one file of a folder: what it is now, and whether it is whole."""
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -77,7 +78,12 @@ def has_trailer(root: str, path: str) -> bool:
 
 
 def _target(root: str, full: str) -> os.stat_result:
-    real = os.path.realpath(full, strict=True)
+    try:
+        real = os.path.realpath(full, strict=True)
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # no disk's fault, and no later look will find anything else
+            raise NoPhoto(full) from error
+        raise
     if not real.startswith(os.path.join(os.path.realpath(root), "")):  # noqa: PTH118 - "/" must not become "//"
         raise NoPhoto(full)
     return Path(real).stat()

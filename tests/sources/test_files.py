@@ -251,6 +251,13 @@ def test_names_that_are_not_utf8_and_paths_longer_than_the_kernel_takes(store):
     assert not store.exists(path)
 
 
+def test_what_no_file_can_be_called_is_not_there(store):
+    sidecar = "a" * 251 + ".jpg.toml"
+
+    with pytest.raises(FileNotFoundError):
+        store.read(sidecar)
+
+
 def test_a_root_that_is_away_is_not_an_empty_one(tmp_path):
     store = FileStore(tmp_path / "unmounted")
 

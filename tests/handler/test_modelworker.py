@@ -1,0 +1,186 @@
+"""What a worker answers: always a reply that can travel between processes, read from real folders."""
+
+import os
+import pickle
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from handler import modelworker
+from handler.options import DEFAULTS, SIDECAR_BYTES
+from handler.replies import Changed, Faulted, Finished, Gone, Job, Refused, Same, Sums
+from pipeline.errors import ModelError
+from pipeline.portrait import Limits
+from sources.base import Conflict
+from sources.files import FileStore
+
+PORTRAITS = Path(__file__).parents[1] / "portraits"
+SMALL = (PORTRAITS / "sally_ride_small.jpg").read_bytes()
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    return FileStore(tmp_path)
+
+
+def job(inbox, path="anna.jpg", data=SMALL, known=None, **limits):
+    if data is not None:
+        (inbox.root / path).write_bytes(data)
+    return Job(inbox, path, DEFAULTS, {}, Limits(**limits), known)
+
+
+def answer(studio, job):
+    return travelled(modelworker.answer(job, studio))
+
+
+def sum_of(data):
+    return sha256(data).hexdigest()
+
+
+def travelled(reply):
+    """As it arrives in the service."""
+    return pickle.loads(pickle.dumps(reply))
+
+
+def test_a_photo_comes_back_as_portraits_with_its_sums_and_options(inbox, studio):
+    reply = answer(studio, job(inbox))
+
+    assert isinstance(reply, Finished)
+    assert reply.seen.sums == Sums(sum_of(SMALL), len(SMALL))
+    assert reply.seen.changed_ns == (inbox.root / "anna.jpg").stat().st_ctime_ns
+    assert {picture.kind for picture in reply.result.portraits[0].pictures} == {"png", "jpg"}
+    assert (reply.recipe["width"], reply.recipe["from"]["width"]) == (648, "default")
+
+
+def test_without_a_studio_there_is_no_reply(inbox):
+    with pytest.raises(ModelError):
+        modelworker.work(job(inbox))
+    with pytest.raises(ModelError):
+        modelworker.loaded()
+
+
+def test_content_that_is_known_is_not_worked_on_again(inbox, studio):
+    known = answer(studio, job(inbox)).seen.sums
+
+    assert isinstance(answer(studio, job(inbox, known=known)), Same)
+    (inbox.root / "anna.jpg.toml").write_text("width = 300")
+    assert isinstance(answer(studio, job(inbox, known=known)), Finished)
+
+
+def test_a_sidecar_s_options_are_used_and_its_time_counts(inbox, studio):
+    (inbox.root / "anna.jpg.toml").write_text("width = 300\nheight = 400")
+
+    reply = answer(studio, job(inbox))
+
+    assert (reply.result.portraits[0].pictures[0].width, reply.recipe["from"]["width"]) == (300, "sidecar")
+    assert reply.seen.sums.sidecar_sha256 == sum_of(b"width = 300\nheight = 400")
+    assert reply.seen.changed_ns >= (inbox.root / "anna.jpg.toml").stat().st_ctime_ns
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("width = ", "is not TOML"),
+        ("widht = 300", "widht"),
+        ("width = 3", "width"),
+        ("#" * (SIDECAR_BYTES + 1), "the limit is 65,536"),
+    ],
+)
+def test_a_sidecar_that_is_not_right_is_the_photo_s_answer(inbox, studio, text, said):
+    (inbox.root / "anna.jpg.toml").write_text(text)
+
+    reply = answer(studio, job(inbox))
+
+    assert isinstance(reply, Refused)
+    assert reply.reason == "invalid_options"
+    assert said in reply.hint
+
+
+def test_a_photo_without_a_face_is_refused_with_what_is_known_of_it(inbox, studio):
+    data = (PORTRAITS / "no_face_cat.png").read_bytes()
+
+    reply = answer(studio, job(inbox, "cat.png", data))
+
+    assert (reply.reason, reply.facts["faces"]) == ("no_face_detected", {"count": 0})
+    assert reply.facts["source"] == {"format": "PNG", "width": 451, "height": 300}
+    assert reply.recipe["width"] == 648
+
+
+def test_a_photo_over_the_limit_is_refused_unread_and_remembered(inbox, studio):
+    reply = answer(studio, job(inbox, max_bytes=1000))
+
+    assert reply.reason == "too_large"
+    assert "13,641 bytes; the limit is 1,000, set by FACECRAFT_MAX_UPLOAD_SIZE_MB" in reply.hint
+    assert reply.seen.sums == Sums(None, len(SMALL))
+    assert isinstance(answer(studio, job(inbox, known=reply.seen.sums, max_bytes=1000)), Same)
+    assert isinstance(answer(studio, job(inbox, known=reply.seen.sums)), Finished)  # the limit was raised
+
+
+@pytest.mark.parametrize("path", ["gone.jpg", "folder/gone.jpg"])
+@pytest.mark.parametrize("ask", [modelworker.work, modelworker.look])
+def test_a_photo_that_is_gone(inbox, studio, ask, path):
+    assert ask(job(inbox, path, data=None)) == Gone()
+
+
+def test_a_photo_that_may_not_be_read_is_a_fault_that_may_pass(inbox, studio):
+    (inbox.root / "anna.jpg").symlink_to("/etc/passwd")
+
+    reply = answer(studio, job(inbox, data=None))
+
+    assert isinstance(reply, Faulted)
+    assert reply.reason == "unreadable"
+
+
+class Writing(FileStore):
+    """Someone writes the photo whenever it is read."""
+
+    def read(self, path, limit=None):
+        if path.endswith(".toml"):
+            return FileStore.read(self, path, limit)
+        raise Conflict(f"{path!r} changed while it was read")
+
+
+def test_a_photo_that_changes_while_it_is_read(inbox, studio):
+    assert answer(studio, job(Writing(inbox.root))) == Changed()
+
+
+class Unpicklable(Exception):
+    """As native libraries raise them: it cannot travel."""
+
+    def __init__(self, number, text):
+        super().__init__(f"{number} {text}")
+        self.held = open(os.devnull)  # noqa: PTH123, SIM115 - what cannot be pickled
+
+    def __del__(self):
+        self.held.close()
+
+
+class Failing:
+    """A studio with a fault."""
+
+    device = "cpu"
+
+    def __init__(self, error):
+        self.error = error
+
+    def process(self, *_):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError("bad value"), MemoryError(), KeyError("x"), Unpicklable(7, "boom")])
+def test_an_error_in_the_pipeline_becomes_a_reply_with_its_traceback(inbox, monkeypatch, error):
+    monkeypatch.setattr(modelworker, "_studio", Failing(error))
+
+    reply = answer(studio, job(inbox))
+
+    assert isinstance(reply, Faulted)
+    assert reply.reason == "processing_error"
+    assert type(error).__name__ in reply.error
+
+
+def test_a_look_reads_and_does_no_more(inbox):
+    reply = modelworker.look(job(inbox))
+
+    assert isinstance(reply, Same)
+    assert reply.seen.sums == Sums(sum_of(SMALL), len(SMALL))
