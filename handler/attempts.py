@@ -159,7 +159,7 @@ def _is_gone(exists: Callable[[str], bool], path: str) -> bool:
 def _parsed(data: bytes) -> Marker | None:
     try:
         marker = Marker(**json.loads(data))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     sound = isinstance(marker.path, str) and isinstance(marker.attempts, int)
     return marker if sound and isinstance(marker.service, str | None) else None

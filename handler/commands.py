@@ -51,7 +51,7 @@ def once(inbox: Path | None, outbox: Path | None) -> int:
         raise SettingsError([f"{settings.inbox} is no folder; name one that holds photos, for example ./photos"])
     with Console() as console:
         service = Service(settings, once=True, progress=console)
-        _on_signals(service.source.stop)
+        signals = _on_signals(service.source.stop)
         service.start()
         if hindrance := service.wait_begun():
             service.drain()
@@ -62,7 +62,7 @@ def once(inbox: Path | None, outbox: Path | None) -> int:
         well, _ = service.health()
         service.finish()
     console.summary()
-    return WELL if well and console.all_well() else NOT_ALL_DONE
+    return WELL if well and console.all_well() and not signals else NOT_ALL_DONE
 
 
 def check() -> int:
@@ -100,8 +100,8 @@ def _warn(settings: CommonSettings) -> None:
         _log.warning(line)
 
 
-def _on_signals(stop: Callable[[], None]) -> None:
-    """The first signal stops, the second ends the process at once; its workers end with it."""
+def _on_signals(stop: Callable[[], None]) -> list[int]:
+    """The first signal stops, the second ends the process at once; its workers end with it. Gives those seen so far."""
     seen: list[int] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
@@ -112,3 +112,4 @@ def _on_signals(stop: Callable[[], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
+    return seen

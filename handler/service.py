@@ -25,6 +25,7 @@ from sources.folder import FolderSource
 SOURCE: Final = "folder"
 _TICK: Final = 0.2
 _PROBE_SECONDS: Final = 5.0
+_NOT_BEGUN: Final = "the service could not begin: see the error in the log, then start it again"
 
 
 class Service:
@@ -109,7 +110,7 @@ class Service:
             self._beginning.join(_TICK)
             if self.pool.failures or self._outbox_trouble:
                 return self.pool.unready() if self.pool.failures else self._unwritable()
-        return None
+        return _NOT_BEGUN if self._never_begun() else None
 
     def wait_finished(self, seconds: float) -> bool:
         """Whether everything was settled within that time; only `once` comes to such an end."""
@@ -161,8 +162,15 @@ class Service:
     # What the server asks
 
     def health(self) -> tuple[bool, dict[str, Any]]:
+        if self._never_begun():
+            return False, {"error": _NOT_BEGUN}
         lost = 0 if self._draining.is_set() else self._workers.lost()
         return lost == 0, {"slots_lost": lost} if lost else {}
+
+    def _never_begun(self) -> bool:
+        """Whether the thread that begins ended before it had: a fault of ours."""
+        over = self._beginning.ident is not None and not self._beginning.is_alive()
+        return over and not self._workers.begun() and not self._draining.is_set()
 
     def unready(self) -> list[str]:
         draining = "the service is stopping" if self._draining.is_set() else None

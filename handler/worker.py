@@ -32,6 +32,10 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
+    def begun(self) -> bool:
+        """Whether `start` came so far."""
+        return bool(self._started())
+
     def wait(self, seconds: float | None = None) -> bool:
         """Whether all slots have ended within that time (for each of them); see `lost` for whether that is well."""
         for thread in self._started():

@@ -19,6 +19,10 @@ _FACE_SHARE: Final = 0.85
 """A mask is believed when it fills this share of the picture, and at least this much of the face."""
 
 
+_CLEAN: Final = np.array([0 if level < 6 else 255 if level > 249 else level for level in range(256)], np.uint8)
+"""The network is never quite sure; a person's middle is opaque all the same, and the air around transparent."""
+
+
 class _Session(U2netCustomSession):  # type: ignore[misc]  # rembg is untyped
     """rembg's session for a U-2-Net file at any path; the stock one insists on a folder below the home folder."""
 
@@ -58,7 +62,8 @@ def person(mask: Pixels, face: Points) -> Pixels | None:
     if not owners.size:
         return None
     mine = np.bincount(owners).argmax()
-    own = np.where(_nearest(parts) == mine, mask, 0).astype(np.uint8)
+    own = cv2.LUT(np.where(_nearest(parts) == mine, mask, 0).astype(np.uint8), _CLEAN)
+    own = np.asarray(own, np.uint8)
     return own if _sensible(own, inside) else None
 
 

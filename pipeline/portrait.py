@@ -48,7 +48,10 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Portrait:
-    """One portrait on its way: `pixels` in output scale, `to_output` maps the upright photo to it."""
+    """One portrait on its way: `pixels` in output scale, `to_output` maps the upright photo to it.
+
+    `landmarks` are the face's in output pixels.
+    """
 
     pixels: Pixels
     alpha: Pixels
@@ -57,6 +60,10 @@ class Portrait:
     grey: bool = False
     cutout: str = "off"
     notes: tuple[str, ...] = ()
+
+    @property
+    def landmarks(self) -> Points:
+        return np.asarray(self.face.landmarks @ self.to_output[:, :2].T + self.to_output[:, 2])
 
 
 @dataclass(frozen=True, slots=True)

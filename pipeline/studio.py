@@ -33,7 +33,7 @@ class Studio:
         self._kit = kit
         points = 68 if kit.landmarks.card.name == "landmarks_68" else 5
         self._landmarker = Landmarker(kit.landmarks.path, points)
-        self._find = detect.FaceFinder(self._landmarker, kit.mmod.path if kit.mmod else None)
+        self.find = detect.FaceFinder(self._landmarker, kit.mmod.path if kit.mmod else None)
         self.cutout = cutout.Cutout(kit.cutout.path, kit.device, kit.threads)
         self.device = self.cutout.device
 
@@ -43,9 +43,9 @@ class Studio:
         with watch.stage("decode"):
             photo = decode(data, limits, recipe.background_rgb, refuse_own)
         with watch.stage("detect"):
-            faces = self._find(photo.pixels)
+            faces = self.find(photo.pixels)
         chosen = _chosen(faces, recipe.face_policy, photo)
-        portraits = [self._portrait(photo, face, recipe, watch) for face in chosen]
+        portraits = [self.portrait(photo, face, recipe, watch) for face in chosen]
         with watch.stage("encode"):
             finished = [_encoded(portrait, recipe, mark(owner)) for portrait in portraits]
         facts = self._facts(photo, faces, portraits, recipe)
@@ -56,7 +56,8 @@ class Studio:
         )
         return Result(rendered, facts, watch.stages_ms)
 
-    def _portrait(self, photo: Photo, face: Face, recipe: Recipe, watch: Stopwatch) -> Portrait:
+    def portrait(self, photo: Photo, face: Face, recipe: Recipe, watch: Stopwatch) -> Portrait:
+        """One face of the photo, framed, cut out and in good light; not yet encoded."""
         with watch.stage("landmarks"):
             face = replace(face, landmarks=self._landmarker.refine(photo.pixels, face.landmarks))
         frame = Frame(recipe.width, recipe.height, recipe.face_margin)
@@ -170,9 +171,10 @@ def _framed(
 
 
 def _toned(portrait: Portrait) -> Portrait:
-    points = apply(portrait.to_output, portrait.face.landmarks)
-    skin = tone.skin_of(points, portrait.pixels.shape, portrait.alpha)
-    return replace(portrait, pixels=tone.improve(portrait.pixels, portrait.alpha, skin, grey=portrait.grey))
+    skin = tone.skin_of(portrait.landmarks, portrait.pixels.shape, portrait.alpha)
+    scale = scale_of(portrait.to_output)
+    pixels = tone.improve(portrait.pixels, portrait.alpha, skin, grey=portrait.grey, scale=scale)
+    return replace(portrait, pixels=pixels)
 
 
 def _encoded(portrait: Portrait, recipe: Recipe, text: str) -> tuple[tuple[Picture, ...], tuple[str, ...]]:

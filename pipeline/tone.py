@@ -1,4 +1,4 @@
-"""Light and colour of a portrait: little, towards a range and never to a point, from the person's pixels only."""
+"""Mending light and colour: little, towards a range and never to a point, judged by the person's pixels only."""
 
 from typing import Final
 
@@ -6,115 +6,141 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import light
+from pipeline.light import Floats, Light, Mask
 from pipeline.portrait import Pixels, Points
 
-Floats = NDArray[np.float32]
+_SOLID: Final = 240
+"""Alpha from which a pixel is surely the person's."""
 
-_LIGHTNESS: Final = (48.0, 72.0)
-"""CIELAB lightness of well-lit skin; nothing is done inside this range."""
+_DAYLIGHT: Final = np.array([0.45, 0.0, -0.9])
+"""How red and blue move (natural log) when light turns warmer by 1 along the daylight line."""
 
-_HUE: Final = (38.0, 66.0)
-"""CIELAB hue in degrees of skin under neutral light, of every tone."""
+_MOST_WARM: Final = 0.5
+_GAMMA: Final = (0.45, 1.0)
 
-_BRIGHT: Final = 225.0
-"""A photo whose brightest parts reach this level is not dark, however dark its skin."""
+_BRIGHT_SKIN: Final = 80.0
+"""CIELAB lightness above which skin is taken back: it is about to lose its form."""
+
+_CHROMA: Final = (9.0, 46.0)
+"""CIELAB chroma of skin; duller or gaudier skin is brought to the near end, by a sixth at most."""
+
+_BLACK: Final = 40
+"""The person's darkest hundredth may be this bright; above, a veil lies over the picture."""
 
 _NOISE: Final = 3.0
 """Standard deviation in levels from which noise is taken out."""
 
+_SHARPEN: Final = 0.3
 
-def skin_of(landmarks: Points, shape: tuple[int, ...], alpha: Pixels) -> NDArray[np.bool_]:
-    """Cheeks and nose: the landmarks' hull without its rim, where the person is solid. `landmarks` in output pixels."""
+
+def skin_of(landmarks: Points, shape: tuple[int, ...], alpha: Pixels) -> Mask:
+    """Where the face is: the hull of the landmarks (output pixels), where the person is solid."""
     hull = cv2.convexHull(np.round(landmarks).astype(np.int32))
     area = cv2.fillConvexPoly(np.zeros(shape[:2], np.uint8), hull, 255)
-    return (np.asarray(area) > 0) & (alpha > 240)
+    return (np.asarray(area) > 0) & (alpha > _SOLID)
 
 
-def improve(pixels: Pixels, alpha: Pixels, skin: NDArray[np.bool_], *, grey: bool) -> Pixels:
-    """The picture in better light. Good light stays; grey stays grey; sharpening is for the output's size."""
-    if skin.sum() < 64:
+def improve(pixels: Pixels, alpha: Pixels, skin: Mask, *, grey: bool, scale: float) -> Pixels:
+    """The picture in better light. Good light stays; grey stays grey.
+
+    `scale`: output pixels per photo pixel; what was enlarged has nothing to sharpen.
+    """
+    person = alpha > _SOLID
+    if np.count_nonzero(skin) < 64:
         return pixels
-    person = alpha > 240
+    pixels = _lit(pixels, light.measure(pixels, person, skin), grey=grey)
+    pixels = _unveiled(pixels, person)
     if not grey:
-        pixels = _balanced(pixels, skin)
-    pixels = _exposed(pixels, person, skin)
-    return _sharpened(_denoised(pixels, skin), alpha)
+        pixels = _coloured(pixels, skin)
+    return sharpened(_denoised(pixels, skin, grey=grey), alpha, _SHARPEN * min(1.0, 1 / scale) ** 2)
 
 
-def _lab(pixels: Pixels, where: NDArray[np.bool_]) -> Floats:
-    """N x 3: L 0..100, a, b of the pixels `where`."""
-    chosen = pixels[where].reshape(-1, 1, 3).astype(np.float32) / 255
-    return np.asarray(cv2.cvtColor(chosen, cv2.COLOR_RGB2LAB), np.float32).reshape(-1, 3)
-
-
-def _skin_colour(pixels: Pixels, skin: NDArray[np.bool_]) -> Floats:
-    """Median Lab of the skin without its darkest and brightest fifth (eyes, brows, glare)."""
-    lab = _lab(pixels, skin)
-    low, high = np.percentile(lab[:, 0], (20, 80))
-    middle = lab[(lab[:, 0] >= low) & (lab[:, 0] <= high)]
-    return np.asarray(np.median(middle, axis=0), np.float32)
-
-
-def _balanced(pixels: Pixels, skin: NDArray[np.bool_]) -> Pixels:
-    """Red and blue gains, a step at a time, until the skin's hue is inside its range."""
-    balanced = pixels
-    for step in range(1, 13):
-        _, a, b = _skin_colour(balanced, skin)
-        hue = float(np.degrees(np.arctan2(b, a)))
-        if np.hypot(a, b) < 4 or _HUE[0] <= hue <= _HUE[1]:
-            return balanced
-        warmer = 0.015 * step * (1 if hue < _HUE[0] else -1)
-        balanced = _gained(pixels, np.array([1.0, 1.0 + warmer / 2, 1.0 - warmer]))
-    return balanced
-
-
-def _exposed(pixels: Pixels, person: NDArray[np.bool_], skin: NDArray[np.bool_]) -> Pixels:
-    """One gamma for all channels that brings the skin's lightness to the near end of its range, by half the way."""
-    lightness = float(_skin_colour(pixels, skin)[0])
-    brightest = float(np.percentile(pixels[person].max(axis=1), 98))
-    if lightness < _LIGHTNESS[0] and brightest < _BRIGHT:
-        return _gamma(pixels, lightness, _LIGHTNESS[0])
-    if lightness > _LIGHTNESS[1]:
-        return _gamma(pixels, lightness, _LIGHTNESS[1])
-    return pixels
-
-
-def _gamma(pixels: Pixels, lightness: float, target: float) -> Pixels:
-    exponent = np.clip(np.log(target / 100) / np.log(max(lightness, 5.0) / 100), 0.5, 1.4)
+def _lit(pixels: Pixels, found: Light, *, grey: bool) -> Pixels:
+    """White balance by gains in linear light, exposure by one gamma for all channels: nothing is blown out."""
+    if not grey and found.warm:
+        pixels = _balanced(pixels, float(np.clip(found.warm, -_MOST_WARM, _MOST_WARM)))
+    exponent = _exponent(found)
+    if exponent == 1.0:
+        return pixels
     table = np.round(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
     return np.asarray(cv2.LUT(pixels, table), np.uint8)
 
 
-def _gained(pixels: Pixels, gains: NDArray[np.float64]) -> Pixels:
-    """Gains in linear light, scaled so that nothing is blown out."""
-    linear = (np.arange(256) / 255) ** 2.2
-    tables = np.clip(linear[:, None] * (gains / gains.max()), 0, 1) ** (1 / 2.2)
-    return np.asarray(cv2.LUT(pixels, np.round(255 * tables).astype(np.uint8).reshape(1, 256, 3)), np.uint8)
+def _balanced(pixels: Pixels, warm: float) -> Pixels:
+    gains = np.exp(-warm * _DAYLIGHT)
+    gains /= gains @ np.array([0.2126, 0.7152, 0.0722])  # the lightness stays
+    levels = light.linear(np.arange(256))[:, None] * gains
+    tables = light.encoded(_rolled_off(levels)).reshape(1, 256, 3)
+    return np.asarray(cv2.LUT(pixels, tables), np.uint8)
 
 
-def _denoised(pixels: Pixels, skin: NDArray[np.bool_]) -> Pixels:
+def _rolled_off(levels: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Above 0.8 softly towards 1, so that a gain blows nothing out."""
+    over = np.maximum(levels - 0.8, 0)
+    most = np.maximum(over[-1], 1e-6)
+    share = np.where(most > 0.2, 0.2 / most, 1.0)
+    return np.asarray(np.minimum(levels, 0.8) + over * share)
+
+
+def _exponent(found: Light) -> float:
+    """The gamma that takes the skin's lightness where it belongs, at most as far as well-lit skin."""
+    now = min(max(found.skin[0] / 100, 0.05), 0.95)
+    # CIELAB lightness is about the cube root of light
+    brighter = min(now * np.exp(found.dark / 3), max(now, 0.62))
+    wanted = brighter if found.dark > 0 else min(now, _BRIGHT_SKIN / 100)
+    return float(np.clip(np.log(wanted) / np.log(now), _GAMMA[0], 1.6))
+
+
+def _unveiled(pixels: Pixels, person: Mask) -> Pixels:
+    """Contrast for a picture under a veil: half of what its blacks are too bright is taken off."""
+    darkest = float(np.percentile(pixels[person].max(axis=1), 1))
+    if darkest <= _BLACK:
+        return pixels
+    black = (darkest - _BLACK) / 2
+    table = np.round(np.clip((np.arange(256) - black) * 255 / (255 - black), 0, 255)).astype(np.uint8)
+    return np.asarray(cv2.LUT(pixels, table), np.uint8)
+
+
+def _coloured(pixels: Pixels, skin: Mask) -> Pixels:
+    _, a, b = light.skin_colour(pixels[skin])
+    chroma = max(float(np.hypot(a, b)), 1.0)
+    factor = float(np.clip(np.clip(chroma, *_CHROMA) / chroma, 5 / 6, 7 / 6))
+    if abs(factor - 1) < 0.01:
+        return pixels
+    lab = cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return _from_lab(np.asarray(lab * np.array([1, factor, factor]), np.float32))
+
+
+def _from_lab(lab: Floats) -> Pixels:
+    return np.asarray(np.round(np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1) * 255), np.uint8)
+
+
+def _denoised(pixels: Pixels, skin: Mask, *, grey: bool) -> Pixels:
     sigma = _noise(pixels, skin)
     if sigma < _NOISE:
         return pixels
-    strength = float(min(sigma, 10.0))
-    return np.asarray(cv2.fastNlMeansDenoisingColored(pixels, None, strength * 0.6, strength * 0.9, 5, 11), np.uint8)
+    strength = min(sigma, 10.0)
+    if grey:
+        calm = cv2.fastNlMeansDenoising(np.ascontiguousarray(pixels[:, :, 1]), None, 0.6 * strength, 5, 11)
+        return np.repeat(np.asarray(calm, np.uint8)[:, :, None], 3, axis=2)
+    return np.asarray(cv2.fastNlMeansDenoisingColored(pixels, None, 0.6 * strength, 0.9 * strength, 5, 11), np.uint8)
 
 
-def _noise(pixels: Pixels, where: NDArray[np.bool_]) -> float:
-    """Standard deviation of the noise (Immerkaer 1996: the Laplacian of a Laplacian sees noise and hardly edges)."""
+def _noise(pixels: Pixels, where: Mask) -> float:
+    """Standard deviation of the noise in levels (Immerkaer 1996: a Laplacian of a Laplacian hardly sees edges)."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     response = np.abs(cv2.filter2D(grey, -1, kernel))[where]
     return float(np.median(response) / (6 * 0.6745)) if response.size else 0.0
 
 
-def _sharpened(pixels: Pixels, alpha: Pixels) -> Pixels:
-    """Unsharp mask on lightness only, held inside the local range, so that no edge gets a rim."""
-    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
-    light = lab[:, :, 0].astype(np.float32)
-    sharp = light + 0.5 * (light - cv2.GaussianBlur(light, (0, 0), 1.0))
-    kernel = np.ones((3, 3), np.uint8)
-    sharp = np.clip(sharp, cv2.erode(light, kernel) - 2, cv2.dilate(light, kernel) + 2)
-    inside = cv2.erode(alpha, kernel, iterations=2).astype(np.float32) / 255
-    lab[:, :, 0] = np.clip(np.round(light + (sharp - light) * inside), 0, 255).astype(np.uint8)
-    return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.uint8)
+def sharpened(pixels: Pixels, alpha: Pixels, amount: float) -> Pixels:
+    """Unsharp mask on lightness, held inside the range of the neighbours, so that no edge gets a rim."""
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    sharp = grey + amount * (grey - cv2.GaussianBlur(grey, (0, 0), 1.0))
+    near = np.ones((3, 3), np.uint8)
+    sharp = np.clip(sharp, cv2.erode(grey, near), cv2.dilate(grey, near))
+    inside = cv2.erode(alpha, near, iterations=2).astype(np.float32) / 255
+    moved = pixels + ((sharp - grey) * inside)[:, :, None]
+    return np.asarray(np.clip(np.round(moved), 0, 255), np.uint8)

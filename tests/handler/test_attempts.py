@@ -81,6 +81,15 @@ def test_the_marker_goes_with_the_report(attempts, outbox):
     assert attempts.begin("anna.jpg") == 1
 
 
+def test_the_last_failure_is_remembered_by_its_end(attempts, outbox):
+    attempts.failed("anna.jpg", "x" * 5_000 + "ValueError", "processing_error")
+
+    reason, error = Attempts(outbox).last_failure("anna.jpg")
+    assert (reason, error[-11:]) == ("processing_error", "xValueError")
+    outbox.note(attempt_path("anna.jpg"), b'{"path": "anna.jpg", "attempts": 1, "reason": "of another version"}')
+    assert attempts.last_failure("anna.jpg")[0] == "processing_crashed"
+
+
 def test_work_that_is_given_back_leaves_no_trace(attempts, outbox):
     attempts.begin("anna.jpg")
     attempts.release("anna.jpg")
@@ -172,7 +181,7 @@ def test_lock_files_of_dead_services_are_removed(attempts, begins, outbox):
 
 
 def test_a_damaged_marker_counts_as_none(attempts, outbox):
-    for text in (b"", b"{", b"[1]", b'{"path": 1}', b'{"path": "anna.jpg", "attempts": "3"}'):
+    for text in (b"", b"{", b"[1]", b"[" * 100_000, b'{"path": 1}', b'{"path": "anna.jpg", "attempts": "3"}'):
         outbox.note(attempt_path("anna.jpg"), text)
 
         assert attempts.suspects(there) == set()

@@ -89,9 +89,7 @@ def test_a_photo_that_could_not_be_decoded_has_a_report_all_the_same():
     assert (told["source"], told["recipe"], told["notes"], told["outputs"]) == (CONTENT, {}, [], [])
 
 
-@pytest.mark.parametrize(
-    "reason", ["unreadable", "processing_crashed", "processing_timed_out", "processing_error"]
-)
+@pytest.mark.parametrize("reason", ["unreadable", "processing_crashed", "processing_timed_out", "processing_error"])
 def test_a_failed_photo_s_report_has_the_hint_of_its_reason_and_the_error(reason):
     assert report.failed(EVENT, SEEN, reason, "exit code -11", 3) == {
         "outcome": "failed",

@@ -21,8 +21,7 @@ def events(number):
 class Hall:
     """A process whose photos stay until they are let go; counts who is in."""
 
-    def __init__(self, outcome=Skipped()):
-        self.outcome = outcome
+    def __init__(self):
         self.inside = self.most = 0
         self._let = 0
         self._changed = threading.Condition()
@@ -36,7 +35,7 @@ class Hall:
             self._let -= 1
             self.inside -= 1
             self._changed.notify_all()
-        return self.outcome
+        return Skipped()
 
     def let(self, number):
         with self._changed:

@@ -17,7 +17,11 @@ def bust() -> np.ndarray:
 
 
 def test_a_good_mask_is_believed_and_kept():
-    assert (person(bust(), FACE) == bust()).all()
+    kept = person(bust(), FACE)
+
+    assert kept is not None
+    assert np.abs(kept.astype(int) - bust()).max() < 7
+    assert kept[200, 320] == 255
 
 
 def test_what_is_not_connected_to_the_person_goes():

@@ -271,6 +271,13 @@ def test_what_only_has_a_photos_name_is_never_yielded(inbox, make, when):
         assert run.nothing()
 
 
+def test_a_link_to_itself_is_not_blamed_on_the_disk(inbox, run, caplog):
+    (inbox / "a.jpg").symlink_to("a.jpg")
+    (inbox / "b.jpg").write_bytes(jpeg())
+    assert run.next().path == "b.jpg"
+    assert "cannot be looked at" not in caplog.text
+
+
 def test_a_link_to_a_photo_inside_is_a_photo(inbox, run):
     (inbox / "anna.jpg").write_bytes(jpeg())
     (inbox / "link.jpg").symlink_to("anna.jpg")

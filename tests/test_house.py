@@ -1,0 +1,159 @@
+"""The rules of the house, checked: who imports whom, how long things are, who reads the environment."""
+
+import ast
+import re
+import subprocess
+import sys
+import tokenize
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("handler", "sources", "pipeline")
+PRODUCT = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+IMPURE = {"boto3", "botocore", "logging", "threading", "multiprocessing", "asyncio", "subprocess", "socket", "environ"}
+ENVIRONMENT = ("handler/config.py", "handler/libraries.py", "handler/numba_cache.py")
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(path):
+    """Each module that the file imports, and each name that it imports from one."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield f"{'.' * node.level}{node.module or ''}"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def functions(path):
+    return [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def code_lines(path, function):
+    """Its lines from `def` on that hold more than blanks, a comment or the docstring."""
+    first, last = function.lineno, function.end_lineno
+    return len({line for line in _code(path) if first <= line <= last} - _docstrings(function))
+
+
+@cache
+def _code(path):
+    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    with tokenize.open(path) as file:
+        tokens = [token for token in tokenize.generate_tokens(file.readline) if token.type not in blank]
+    return {line for token in tokens for line in (token.start[0], token.end[0])}
+
+
+def _docstrings(function):
+    inner = [node for node in ast.walk(function) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    first = [node.body[0] for node in inner if ast.get_docstring(node, clean=False) is not None]
+    return {line for node in first for line in range(node.lineno, node.end_lineno + 1)}
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [("pipeline", ("handler", "sources")), ("sources", ("handler", "pipeline")), ("handler", ("tests",))],
+)
+def test_imports_go_one_way(package, forbidden):
+    wrong = [
+        (name_of(path), module)
+        for path in (ROOT / package).rglob("*.py")
+        for module in imported(path)
+        if module.split(".")[0] in forbidden or module.startswith(".")
+    ]
+    assert wrong == []
+
+
+def test_the_pipeline_knows_no_clouds_threads_logs_or_environment():
+    wrong = [
+        (name_of(path), module)
+        for path in (ROOT / "pipeline").rglob("*.py")
+        for module in imported(path)
+        if IMPURE & set(module.split("."))
+    ]
+    wrong += [(name_of(path), name) for path in (ROOT / "pipeline").rglob("*.py") for name in _environment(path)]
+    assert wrong == []
+
+
+def test_only_three_files_read_the_environment():
+    assert [name_of(path) for path in PRODUCT if _environment(path)] == list(ENVIRONMENT)
+
+
+def _environment(path):
+    names = [node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)]
+    return sorted(
+        {"environ", "environb", "getenv", "putenv"} & {*names, *(each.split(".")[-1] for each in imported(path))}
+    )
+
+
+def test_the_service_s_own_process_loads_no_library_that_can_crash_it():
+    heavy = {"torch", "rembg", "onnxruntime", "cv2", "dlib", "numba", "scipy", "pymatting"}
+    code = "import sys, handler.service, handler.commands, handler.__main__; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert "handler.pool" in loaded.split()
+    assert heavy & set(loaded.split()) == set()
+
+
+def test_functions_are_short():
+    sizes = {(name_of(path), each.name): code_lines(path, each) for path in PRODUCT for each in functions(path)}
+
+    assert {place: size for place, size in sizes.items() if size > 50} == {}
+    assert sum(size <= 10 for size in sizes.values()) / len(sizes) >= 0.75
+    assert sum(size <= 20 for size in sizes.values()) / len(sizes) >= 0.90
+
+
+@pytest.mark.parametrize("paths", [PRODUCT, TESTS], ids=["product", "tests"])
+def test_files_are_short_enough_to_be_read(paths):
+    longest = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
+
+    assert {name: lines for name, lines in longest.items() if lines > (300 if paths is PRODUCT else 450)} == {}
+
+
+def test_nothing_is_left_to_do():
+    later = re.compile("|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")))
+    assert [name_of(path) for path in (*PRODUCT, *TESTS) if later.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_tests_wait_for_events_and_do_not_sleep():
+    sleepy = [name_of(path) for path in TESTS if {"time.sleep", "asyncio.sleep"} & set(_calls(path))]
+    assert [name for name in sleepy if not name.startswith(("tests/bench/", "tests/demo"))] == []
+
+
+def _calls(path):
+    return [ast.unparse(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+
+
+def test_our_own_code_is_never_patched():
+    patched = re.compile(r"monkeypatch\.setattr\(\s*\"?(handler|sources|pipeline)|mock\.patch|unittest\.mock")
+    here = Path(__file__)
+    assert [name_of(path) for path in TESTS if path != here and patched.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_broad_excepts_are_few_and_say_why():
+    caught = [
+        (name_of(path), node.lineno)
+        for path in PRODUCT
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
+    ]
+    assert {name for name, _ in caught} <= {"handler/process.py", "handler/modelworker.py"}
+    assert len(caught) <= 4
+
+
+def test_the_changelog_has_a_place_for_this_version():
+    from handler import __version__
+
+    headings = re.findall(r"^## \[?([^\]\s]+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {"Unreleased", __version__} & set(headings)
