@@ -1,15 +1,19 @@
 """Done or not: what the reports in the outbox say, read off a listing where that is enough."""
 
+import errno
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from handler.naming import report_folder, report_path
-from sources.base import Store
+from sources.base import Store, TooLarge
 from sources.files import FileStore
 
 Report = Mapping[str, Any]
+
+_MAX_BYTES: Final = 64 * 1024 * 1024
+"""A report of a thousand faces has less than a tenth of this."""
 
 _RACY_NS: Final = 20_000_000
 """Two changes within one tick of the kernel's clock (10 ms at most) leave the same ctime."""
@@ -19,11 +23,17 @@ _COARSE_NS: Final = 2_000_000_000
 
 
 def read_report(outbox: Store, path: str) -> tuple[Report | None, str | None]:
-    """The report of the photo `path` and its version to replace; (None, version) where what stands is no report."""
+    """The report of the photo `path` and its version to replace; (None, version) where what stands is no report.
+
+    OSError where it is no report and too large to be looked into.
+    """
+    place = report_path(path)
     try:
-        blob = outbox.read(report_path(path))
+        blob = outbox.read(place, _MAX_BYTES)
     except FileNotFoundError:
         return None, None
+    except TooLarge as error:
+        raise OSError(errno.EFBIG, f"has {error} and is no report of ours: move it away", place) from error
     try:
         report = json.loads(blob.data)
     except (ValueError, RecursionError):

@@ -62,8 +62,7 @@ def person(mask: Pixels, face: Points) -> Pixels | None:
     if not owners.size:
         return None
     mine = np.bincount(owners).argmax()
-    own = cv2.LUT(np.where(_nearest(parts) == mine, mask, 0).astype(np.uint8), _CLEAN)
-    own = np.asarray(own, np.uint8)
+    own = np.asarray(_CLEAN[np.where(_nearest(parts) == mine, mask, 0)], np.uint8)
     return own if _sensible(own, inside) else None
 
 

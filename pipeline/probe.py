@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pillow_heif
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from pipeline.container import MAX_SCANS, MAX_SEGMENTS, jpeg_layout
 from pipeline.errors import PhotoRejected
@@ -18,6 +18,10 @@ from pipeline.tiff import check_tiff
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 _MIB: Final = 1024 * 1024
+
+# Pillow refuses a PNG whose profile unpacks to over 1 MB; scanners' and printers' have up to three. What all of its
+# text may unpack to stays limited to 64 MB.
+PngImagePlugin.MAX_TEXT_CHUNK = 4 * _MIB
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pipeline.errors import PhotoRejected
 from pipeline.frame import MOST_WIDENED, Frame, outside, room
 from pipeline.kit import Kit
 from pipeline.landmarks import Landmarker
+from pipeline.matte import refined
 from pipeline.portrait import Face, Limits, Matrix, Photo, Picture, Pixels, Portrait, Rendered, Result
 from pipeline.provenance import mark, refuse_own
 from pipeline.recipe import Recipe
@@ -166,7 +167,7 @@ def _framed(
         notes += ("enlarged",)
     if alpha is None:
         return Portrait(pixels, seen, face, to_output, photo.grey, "kept_background", notes)
-    alpha = compose.both(alpha, seen)
+    alpha = compose.both(refined(pixels, alpha), seen)
     return Portrait(compose.foreground(pixels, alpha), alpha, face, to_output, photo.grey, "applied", notes)
 
 

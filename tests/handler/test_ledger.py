@@ -1,6 +1,7 @@
 """Done or not: stamps, sums, and reports that are none."""
 
 import json
+import os
 import time
 
 import pytest
@@ -94,3 +95,11 @@ def test_a_file_system_of_whole_seconds_needs_two_of_them():
 
     assert trusted_stamp(changed_ns, changed_ns + 10**9, 1) != changed_ns
     assert trusted_stamp(changed_ns, changed_ns + 3 * 10**9, 1) == changed_ns
+
+
+def test_what_is_far_too_large_for_a_report_is_not_read(ledger):
+    stand(ledger, "anna.jpg", 5 * DAY_NS)
+    os.truncate(ledger.outbox.root / report_path("anna.jpg"), 1 << 40)
+
+    with pytest.raises(OSError, match="move it away"):
+        ledger.previous("anna.jpg")

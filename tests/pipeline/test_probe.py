@@ -163,6 +163,11 @@ def test_a_tiff_whose_directory_is_missing_is_truncated():
     assert rejection(b"II*\0" + struct.pack("<I", 5_000)).reason == "truncated"
 
 
+def test_a_png_with_a_profile_of_three_megabytes_is_a_photo():
+    profile = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(3_000_000)))
+    assert probe(png(1, 1, 8, 0, [b"\0"], profile), LIMITS).format == "PNG"
+
+
 def test_a_profile_that_unpacks_without_end_is_damaged():
     bomb = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(30_000_000)))
     assert rejection(png(1, 1, 8, 0, [b"\0"], bomb)).reason == "damaged"
