@@ -23,7 +23,10 @@ models: .venv/installed ## load the models that are missing, verify the others
 demo: .venv/installed ## start the service, drop sample photos in, show the portraits
 	$(BIN)/python -m tests.demo
 
-test: .venv/installed ## run the tests
+models/u2netp.onnx: .venv/installed
+	$(BIN)/python -m handler models fetch u2netp
+
+test: .venv/installed models/u2netp.onnx ## run the tests (with the smallest cut-out model)
 	$(BIN)/python -m pytest
 
 lint: .venv/installed ## check style and types
