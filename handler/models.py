@@ -2,7 +2,9 @@
 
 import os
 
+from handler import libraries
 from handler.settings import CommonSettings
+from pipeline.device import chosen
 from pipeline.errors import ModelError
 from pipeline.kit import Kit
 from pipeline.models import Verified, card, cutout_model, locate, verified
@@ -43,6 +45,14 @@ def faults(settings: CommonSettings) -> list[str]:
     """What is wrong with the models, one line each, with the fix; empty where all is well."""
     try:
         build_kit(settings)
+        _check_device(settings.device)
     except ModelError as error:
         return [str(error)]
     return []
+
+
+def _check_device(device: str) -> None:
+    libraries.prepare()
+    import onnxruntime  # noqa: PLC0415  # only `check` needs it in this process
+
+    chosen(device, onnxruntime.get_available_providers())

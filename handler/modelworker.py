@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from handler import stderr
 from handler.libraries import prepare
 from handler.options import SIDECAR_BYTES, recipe_facts, resolve
 from handler.replies import Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
@@ -30,6 +31,8 @@ def load(kit: Kit, parent: int) -> None:
     """The pool's initializer. An error is kept for `loaded` to raise: from here it would never reach the parent."""
     global _studio, _load_error  # noqa: PLW0603  # a worker process has exactly one studio, and pebble no place for it
     end_with(parent)
+    os.setpgrp()  # a signal to the service's group is the service's to handle: it drains
+    stderr.as_log_lines()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's to handle: it drains
     prepare()
     try:
@@ -62,8 +65,13 @@ def answer(job: Job, studio: "Studio") -> Reply:
 
 
 def look(job: Job) -> Reply:
-    """Only read the photo: Same, where that works."""
-    return _answered(job, lambda _job, _photo, _sidecar, seen: Same(seen))
+    """Only read the photo, for a report that says nothing else of it. Same also where it cannot be read."""
+    read_at = time.time_ns()
+    reply = _answered(job, lambda _job, _photo, _sidecar, seen: Same(seen))
+    if isinstance(reply, Faulted):
+        newest = max(job.inbox.changed(job.path), job.inbox.changed(f"{job.path}.toml"))
+        return Same(Seen(Sums(None, 0), newest, read_at))
+    return reply
 
 
 def _answered(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> Reply:
@@ -107,6 +115,10 @@ def _sidecar(job: Job) -> Blob | None:
         return None
     except TooLarge as error:
         return Blob(b" " * (SIDECAR_BYTES + 1), "", error.changed_ns)  # one byte over the limit is refused as such
+    except OSError as error:
+        raise OSError(
+            error.errno, f"its sidecar cannot be read ({error.strerror or error})", f"{job.path}.toml"
+        ) from error
 
 
 def _seen(photo: Blob, sidecar: Blob | None, read_at: int) -> Seen:

@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -177,7 +178,7 @@ class ModelPool:
             pool = self._new_pool(self.kit)
             self.device = self._answer(pool, pool.schedule(self._worker.loaded))
         except (ModelError, OSError, ProcessExpired, BrokenProcessPool, CancelledError, RuntimeError) as error:
-            self._failed(str(error))
+            self._failed(_why(error))
             _end(pool)
             return None
         self.load_seconds = time.monotonic() - start
@@ -216,6 +217,12 @@ def _waits() -> Iterator[float]:
     while True:
         yield wait
         wait = min(2 * wait, _LONGEST_WAIT)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ModelError):
+        return str(error)
+    return f"the model worker did not start ({sys.executable}: {error}); see the log for what it printed"
 
 
 def _end(pool: ProcessPool | None) -> None:

@@ -1,4 +1,4 @@
-"""Finding faces: dlib's HOG detector on a reduced copy, with further looks only where nothing was found."""
+"""Finding faces: dlib's HOG detector on a reduced copy, with further looks only where nothing sure was found."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ _LEAST: Final = 16
 """No face with 5 px between its eyes fits into fewer pixels, and dlib raises an error on pictures of one or two."""
 
 _MMOD_SIDE: Final = 640
-_MMOD_CONFIDENCE: Final = 0.5
+_MMOD_CONFIDENCE: Final = 0.7
 _MMOD_LEAST: Final = 80
 """The network sees no smaller face, and dlib raises an error on pictures much smaller."""
 
@@ -35,7 +35,10 @@ class _Look:
 
 _FIRST: Final = (_Look(0, 0.0, 0.04), _Look(1, 0.0, 0.04))
 _FAINT: Final = _Look(1, -0.2, 0.04)
-_TURNED: Final = (_Look(0, 0.1, 0.03), _Look(1, 0.1, 0.03))
+_TURNED: Final = (_Look(0, 0.3, 0.025), _Look(1, 0.3, 0.025))
+_DOUBT: Final = 0.3
+"""HOG's score below which a face may be a pattern, or a face seen upside down."""
+
 _UPRIGHT_BONUS: Final = 0.3
 """HOG's score by which a face in a turned copy must be surer than a faint upright one: photos are mostly upright."""
 
@@ -54,22 +57,28 @@ class FaceFinder:
         if min(small.shape[:2]) < _LEAST:
             return ()
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-        found = self._sure(grey) or self._any_direction(grey) or self._by_network(pixels, grey)
+        found = self._sure(grey) or self._doubtful(grey, small)
         return tuple(Face(_enlarged(face.landmarks, grey, pixels), face.score) for face in _distinct(found))
 
     def _sure(self, grey: Pixels) -> list[Face]:
-        return next((faces for look in _FIRST if (faces := self._look(grey, look))), [])
+        """What HOG finds upright, if one of the faces is beyond doubt."""
+        looks = (self._look(grey, look) for look in _FIRST)
+        return next((faces for faces in looks if _surest(faces) >= _DOUBT), [])
 
-    def _any_direction(self, grey: Pixels) -> list[Face]:
-        """Faint faces as the photo stands, or the direction with the surest face of the three others."""
+    def _doubtful(self, grey: Pixels, small: Pixels) -> list[Face]:
+        """Faint faces, or surer ones in another direction; where HOG cannot tell, the network decides."""
         faint = self._look(grey, _FAINT)
+        turned = self._turned(grey)
+        if _surest(turned) > _surest(faint) + _UPRIGHT_BONUS:
+            return turned
+        return self._by_network(grey, small) or faint
+
+    def _turned(self, grey: Pixels) -> list[Face]:
+        """The direction with the surest face, of the three others in which a camera may have lain."""
         for look in _TURNED:
-            ways = [self._look_turned(grey, look, quarters) for quarters in (1, 2, 3)]
-            best = max(ways, key=_surest)
-            if best and _surest(best) > _surest(faint) + _UPRIGHT_BONUS:
+            best = max((self._look_turned(grey, look, quarters) for quarters in (1, 2, 3)), key=_surest)
+            if best:
                 return best
-            if faint:
-                return faint
         return []
 
     def _look_turned(self, grey: Pixels, look: _Look, quarters: int) -> list[Face]:
@@ -81,17 +90,24 @@ class FaceFinder:
         faces = (self._face(grey, _box(box), score, look.spread) for box, score in zip(boxes, scores, strict=True))
         return [face for face in faces if face]
 
-    def _by_network(self, pixels: Pixels, grey: Pixels) -> list[Face]:
-        if self._mmod is None:
+    def _by_network(self, grey: Pixels, small: Pixels) -> list[Face]:
+        """What the network finds upright, else in the direction in which it is surest."""
+        reduced = _reduced(small, _MMOD_SIDE)
+        if self._mmod is None or min(reduced.shape[:2]) < _MMOD_LEAST:
             return []
-        small = _reduced(pixels, _MMOD_SIDE)
-        if min(small.shape[:2]) < _MMOD_LEAST:
-            return []
-        scale = grey.shape[1] / small.shape[1]
-        found = [hit for hit in self._mmod(small, 0) if hit.confidence >= _MMOD_CONFIDENCE]
-        boxes = ((tuple(value * scale for value in _box(hit.rect)), hit.confidence) for hit in found)
-        faces = (self._face(grey, box, score, _FIRST[0].spread) for box, score in boxes)
-        return [face for face in faces if face]
+        upright = self._network_turned(grey, reduced, 0)
+        return upright or max((self._network_turned(grey, reduced, quarters) for quarters in (1, 2, 3)), key=_surest)
+
+    def _network_turned(self, grey: Pixels, reduced: Pixels, quarters: int) -> list[Face]:
+        scale = grey.shape[1] / reduced.shape[1]
+        hits = self._mmod(np.ascontiguousarray(np.rot90(reduced, quarters)), 0) if self._mmod else ()
+        turned = np.ascontiguousarray(np.rot90(grey, quarters))
+        faces = [
+            self._face(turned, _scaled(_box(hit.rect), scale), hit.confidence, _FIRST[0].spread)
+            for hit in hits
+            if hit.confidence >= _MMOD_CONFIDENCE
+        ]
+        return [Face(_turned_back(face.landmarks, quarters, grey), face.score) for face in faces if face]
 
     def _face(self, grey: Pixels, box: Box, score: float, spread: float) -> Face | None:
         """The face in a detector's box, or None where the landmarks say that there is none.
@@ -112,6 +128,11 @@ def _box(rectangle: dlib.rectangle) -> Box:
     return rectangle.left(), rectangle.top(), rectangle.width(), rectangle.height()
 
 
+def _scaled(box: Box, scale: float) -> Box:
+    x, y, width, height = box
+    return x * scale, y * scale, width * scale, height * scale
+
+
 def _reduced(pixels: Pixels, long_side: int) -> Pixels:
     high, wide = pixels.shape[:2]
     scale = long_side / max(high, wide)
@@ -130,7 +151,7 @@ def _turned_back(points: Points, quarters: int, grey: Pixels) -> Points:
     """Points of np.rot90(grey, quarters) as points of grey."""
     high, wide = grey.shape
     x, y = points[:, 0], points[:, 1]
-    back = {1: (wide - 1 - y, x), 2: (wide - 1 - x, high - 1 - y), 3: (y, high - 1 - x)}
+    back = {0: (x, y), 1: (wide - 1 - y, x), 2: (wide - 1 - x, high - 1 - y), 3: (y, high - 1 - x)}
     return np.stack(back[quarters], axis=1)
 
 

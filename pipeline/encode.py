@@ -14,6 +14,7 @@ from pipeline.provenance import PNG_KEY
 _BEST, _WORST = 95, 30
 _PNG_LEVEL: Final = 4
 _SHRINK: Final = 0.9
+_LEAST_SIDE: Final = 48
 
 
 @lru_cache(maxsize=1)
@@ -37,13 +38,18 @@ def png(pixels: Pixels, alpha: Pixels, *, dpi: int, mark: str, fill: tuple[int, 
 
 
 def jpeg(pixels: Pixels, *, dpi: int, mark: str, max_bytes: int) -> tuple[Picture, bool]:
-    """The best quality that fits into `max_bytes`; where quality 30 does not, smaller pixels do (then True)."""
+    """The best quality that fits into `max_bytes`; where quality 30 does not, fewer pixels do (then True).
+
+    Where nothing fits, because the mark alone is too long, the smallest picture all the same.
+    """
     high, wide = pixels.shape[:2]
     factor = 1.0
     while True:
         size = max(1, round(wide * factor)), max(1, round(high * factor))
         image = pixels if factor == 1 else np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
         data = _best_fit(Image.fromarray(image), dpi, mark, max_bytes)
+        if data is None and max(size) <= _LEAST_SIDE:
+            data = _jpeg(Image.fromarray(image), dpi, mark, _WORST)
         if data is not None:
             return Picture("jpg", data, *size), factor < 1
         factor *= _SHRINK

@@ -19,10 +19,10 @@ REASONS: Final = MappingProxyType(
         "invalid_options": "The options of this photo are not valid: correct the value named here.",
         "name_blocked": "Something that is not a result lies where the result belongs: move it away.",
         # failed: the photo may be fine
-        "unreadable": "The photo could not be read: check its permissions and the disk or network behind it.",
-        "processing_crashed": "Processing this photo ended its worker each time: send it again in another format.",
+        "unreadable": "The photo or its sidecar could not be read: check permissions, and the disk or network behind.",
+        "processing_crashed": "Each attempt ended its process: send the photo in another format or delete this report.",
         "processing_timed_out": "Took longer than FACECRAFT_PHOTO_TIMEOUT_SECONDS: raise that or send a smaller photo.",
-        "processing_error": "Processing failed each time: see the error in this report, then replay the photo.",
+        "processing_error": "Processing failed each time: see this report's error; delete the report to try again.",
     }
 )
 
@@ -38,6 +38,5 @@ NOTES: Final = MappingProxyType(
         "turned": "the photo lay on its side or head and was turned upright by its face",
         "frame_widened": "the frame was widened so that the oval does not cut the head",
         "jpeg_shrunk": "the JPEG was reduced in size to stay under its limit",
-        "restoration_unavailable": "the model for face restoration is not installed",
     }
 )

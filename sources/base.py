@@ -77,6 +77,9 @@ class Store(Protocol):
 
     def exists(self, path: str) -> bool: ...
 
+    def changed(self, path: str) -> int:
+        """When what lies there last changed (ns since 1970), readable or not; 0 where that cannot be told."""
+
     def write(self, path: str, data: bytes, *, replaces: str | None = None) -> str:
         """Whole or not at all, durable on return; gives the new version. `replaces=None`: only where nothing stands;
         `replaces=version`: only where that version stands. Else Conflict."""

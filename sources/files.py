@@ -23,6 +23,7 @@ STATE: Final = ".facecraft"
 _TEMPORARIES: Final = f"{STATE}/tmp"  # noqa: S108 - not the shared /tmp
 _LOCKS: Final = f"{STATE}/locks"
 _CHUNK: Final = 1 << 20
+_PROBE_BYTES: Final = 1 << 20  # a portrait and its report: a disk that takes no more than a name is full
 _PROBE_NS: Final = 1_700_000_001_414_213_562
 _TICKS_NS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
 
@@ -62,6 +63,13 @@ class FileStore:
             with opened_folder(self.root, folder) as parent:
                 return stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
         return False
+
+    def changed(self, path: str) -> int:
+        """See Store: the ctime, of the link itself where it is one."""
+        folder, name = os.path.split(path)
+        with suppress(OSError), opened_folder(self.root, resolve(self.root, folder)) as parent:
+            return os.stat(name, dir_fd=parent, follow_symlinks=False).st_ctime_ns
+        return 0
 
     def write(self, path: str, data: bytes, *, replaces: str | None = None, stamp_ns: int | None = None) -> str:
         """See Store. `stamp_ns` becomes the mtime, with the content. OSError where it is gone, full or read-only."""
@@ -149,7 +157,7 @@ class FileStore:
         """What a temporary file's mtime reads after it was set to `probe_ns`."""
         with (
             self._opened(_TEMPORARIES) as tmp,
-            durable.temporary(tmp, _temporary_name(), b"", stamp_ns=probe_ns, sync=False) as fd,
+            durable.temporary(tmp, _temporary_name(), bytes(_PROBE_BYTES), stamp_ns=probe_ns, sync=False) as fd,
         ):
             return os.fstat(fd).st_mtime_ns
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from sources.scan import Batch, Scanner
+from sources.scan import Batch, ReportsAway, Scanner
 from sources.watch import Watch
 
 _LOST_SECONDS: Final = 5.0
@@ -119,16 +119,16 @@ class Rescans:
         if top:
             return
         if self._scanned and self.trouble:
-            _log.info("The inbox %r can be listed again.", self._scanner.root)
+            _log.info("The inbox %r can be scanned again.", self._scanner.root)
         self.trouble, self._scanned = None, True
         self._again(self._seconds)
 
     def _lost(self, error: OSError) -> None:
         delay = min(self._seconds, _LOST_SECONDS)
-        trouble = (
-            f"The inbox {self._scanner.root!r} cannot be scanned ({error}): mount it or make it readable; "
-            f"it is tried again every {delay:g} s."
-        )
+        what = "reports in the outbox cannot be listed"
+        if not isinstance(error, ReportsAway):
+            what = f"inbox {self._scanner.root!r} cannot be scanned"
+        trouble = f"The {what} ({error}): mount it or make it readable; it is tried again every {delay:g} s."
         if trouble != self.trouble:
             _log.warning("%s", trouble)
         self.trouble = trouble

@@ -19,6 +19,10 @@ _BATCH = 1000
 _log = logging.getLogger(__name__)
 
 
+class ReportsAway(OSError):
+    """What is settled cannot be told: nothing is wrong with the folder of the photos."""
+
+
 @dataclass(slots=True)
 class Batch:
     """Part of a folder: the paths below the root that are work, and how many names were passed over."""
@@ -36,11 +40,14 @@ class Scanner:
         self._unreadable: set[str] = set()
 
     def unsettled(self, top: str = "") -> Iterator[Batch]:
-        """All work below the folder `top`, folder by folder, in parts. OSError if the root itself cannot be listed."""
+        """All work below the folder `top`, folder by folder, in parts.
+
+        OSError if the root itself cannot be listed, ReportsAway if what is settled cannot be told.
+        """
         folders = [top]
         while folders:
             folder = folders.pop()
-            settled = self._settled_in(folder)
+            settled = self._settled(folder)
             try:
                 yield from self._folder(folder, folders, settled)
                 self._unreadable.discard(folder)
@@ -49,6 +56,12 @@ class Scanner:
                     raise
                 if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
                     self._complain(folder, error)
+
+    def _settled(self, folder: str) -> Settled:
+        try:
+            return self._settled_in(folder)
+        except OSError as error:
+            raise ReportsAway(str(error)) from error
 
     def _folder(self, folder: str, folders: list[str], settled: Settled) -> Iterator[Batch]:
         place = f"{self.root}/{folder}" if folder else self.root

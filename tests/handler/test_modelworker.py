@@ -182,3 +182,26 @@ def test_a_look_reads_and_does_no_more(inbox):
 
     assert isinstance(reply, Same)
     assert reply.seen.sums == Sums(sum_of(SMALL), len(SMALL))
+
+
+def test_what_cannot_be_read_is_looked_at_with_its_own_change_time(tmp_path):
+    """Else its report would carry no stamp that the next scan recognises, and the photo be tried for ever."""
+    (tmp_path / "anna.jpg").mkdir()
+    job = Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits())
+
+    reply = modelworker.look(job)
+
+    assert isinstance(reply, Same)
+    assert reply.seen.changed_ns == (tmp_path / "anna.jpg").stat().st_ctime_ns
+
+
+def test_a_sidecar_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "anna.jpg").write_bytes(b"photo")
+    (tmp_path / "anna.jpg.toml").mkdir()
+
+    reply = modelworker.look(Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits()))
+    answer = modelworker.answer(Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits()), None)
+
+    assert isinstance(reply, Same)
+    assert isinstance(answer, Faulted)
+    assert "its sidecar cannot be read" in answer.error

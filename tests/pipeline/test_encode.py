@@ -74,3 +74,10 @@ def test_the_same_picture_gives_the_same_bytes():
     one, other = (png(noisy(), alpha, dpi=300, mark=mark(OWNER), fill=(0, 0, 0)) for _ in range(2))
 
     assert one == other
+
+
+def test_a_mark_that_is_longer_than_the_limit_ends_in_a_small_picture_and_not_in_a_search_for_ever():
+    picture, shrunk = jpeg(noisy(), dpi=300, mark=mark("x" * 20_000), max_bytes=10 * 1024)
+
+    assert shrunk
+    assert max(picture.width, picture.height) <= 48

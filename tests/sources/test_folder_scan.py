@@ -158,6 +158,15 @@ def test_reports_that_cannot_be_listed_are_a_trouble_and_not_an_end(inbox):
         answers.extend([lambda name, ns: True] * 1000)
 
 
+def test_an_outbox_that_is_away_is_not_blamed_on_the_inbox(inbox):
+    def settled_in(folder):
+        raise FileNotFoundError(2, "No such file or directory", "/outbox")
+
+    with Run(inbox, settled_in=settled_in, rescan_seconds=0.05, watcher=Deaf) as run:
+        until(lambda: "reports in the outbox cannot be listed" in (run.source.attached() or ""))
+        assert "/outbox" in run.source.attached()
+
+
 def test_an_unreadable_folder_is_told_once_and_skipped(inbox, caplog):
     (inbox / "locked").mkdir(mode=0)
     if os.access(inbox / "locked", os.R_OK):

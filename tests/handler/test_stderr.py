@@ -1,0 +1,23 @@
+import json
+import subprocess
+import sys
+
+PROGRAM = """
+import logging, os, threading
+from handler import log, stderr
+log.setup("INFO")
+stderr.as_log_lines()
+os.write(2, b"libtiff: something odd \\xff\\n")
+logging.getLogger("own").warning("own.line")
+os.close(2)
+import sys; sys.stderr.close()
+next(thread for thread in threading.enumerate() if thread.name == "stderr").join(10)
+"""
+
+
+def test_what_is_printed_past_the_log_becomes_a_line_of_it():
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
+
+    lines = {line["event"]: line for line in map(json.loads, ended.stderr.splitlines())}
+    assert set(lines) == {"native.message", "own.line"}
+    assert lines["native.message"]["text"] == "libtiff: something odd \\xff"
