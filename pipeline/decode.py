@@ -40,12 +40,12 @@ def decode(
     with reading(data, probed.format, limits):
         image = _loaded(data, image, probed.format)
         check_size(*image.size, limits)  # a HEIF's pixels may be more than its header says
-        image, more = _opaque_srgb(image, probed.format, background)
+        image, alpha, more = _opaque_srgb(image, probed.format, background)
         pixels = _pixels(image)
     grey = image.mode == "L" or is_grey(pixels)
     if grey and image.mode != "L":
         pixels = _pixels(image.convert("L"))
-    return Photo(pixels, probed.format, grey, (*notes, *more))
+    return Photo(pixels, probed.format, grey, (*notes, *more), None if alpha is None else np.array(alpha, np.uint8))
 
 
 def _loaded(data: bytes, image: Image.Image, kind: str) -> Image.Image:
@@ -73,8 +73,10 @@ def _loaded_without_end_mark(data: bytes) -> Image.Image:
     return marked
 
 
-def _opaque_srgb(image: Image.Image, kind: str, background: Colour) -> tuple[Image.Image, list[str]]:
-    """In mode RGB or L. Each stage lets go of the one before: at 50 megapixels a copy is 200 MB."""
+def _opaque_srgb(
+    image: Image.Image, kind: str, background: Colour
+) -> tuple[Image.Image, Image.Image | None, list[str]]:
+    """In mode RGB or L, with the alpha that was. Each stage lets go of the one before: at 50 MP a copy is 200 MB."""
     profile, has_profile = _profile(image, kind)
     image = upright(image, kind)
     image, alpha = _split(image)
@@ -84,10 +86,10 @@ def _opaque_srgb(image: Image.Image, kind: str, background: Colour) -> tuple[Ima
     image = plain(image)
     notes = ["profile_ignored"] if ignored else []
     if alpha is None:
-        return image, notes
+        return image, None, notes
     canvas = Image.new("RGB", image.size, background)
     canvas.paste(image, mask=alpha)  # straight alpha, rounded to nearest
-    return canvas, [*notes, "had_transparency"]
+    return canvas, alpha, [*notes, "had_transparency"]
 
 
 def _profile(image: Image.Image, kind: str) -> tuple[object, bool]:

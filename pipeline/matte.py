@@ -32,6 +32,20 @@ def refined(pixels: Pixels, alpha: Pixels) -> Pixels:
     return np.asarray(np.round(255 * np.clip(stretched, 0, 1)), np.uint8)
 
 
+def continued(pixels: Pixels, alpha: Pixels) -> Pixels:
+    """The picture with the colours of its opaque part going on, softer and softer, where it is transparent."""
+    known = (alpha > 250).astype(np.float32)[:, :, None]
+    filled = pixels.astype(np.float32)
+    colours, weight = filled * known, known
+    for sigma in (4.0, 16.0, 64.0, 256.0):
+        near = cv2.GaussianBlur(weight, (0, 0), sigma)[:, :, None]
+        smeared = cv2.GaussianBlur(colours, (0, 0), sigma) / np.maximum(near, 1e-6)
+        new = np.where(near > 0.02, 1 - weight, 0).astype(np.float32)
+        filled = np.where(new > 0, smeared, filled)
+        colours, weight = filled * np.maximum(weight, new), np.maximum(weight, new)
+    return np.asarray(np.round(np.clip(filled, 0, 255)), np.uint8)
+
+
 def guided(guide: list[Plane], plane: Plane, radius: int, epsilon: float) -> Plane:
     """The guided filter with three guides (He, Sun, Tang 2010): near each pixel the plane as a line of the guides."""
     mean = _mean_over(2 * radius + 1)

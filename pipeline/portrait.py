@@ -29,13 +29,15 @@ class Limits:
 class Photo:
     """A decoded photo: upright, sRGB, opaque.
 
-    `format` is Pillow's name of what the bytes are; `grey` is true where the picture has no colour.
+    `format` is Pillow's name of what the bytes are; `grey` is true where the picture has no colour; `alpha` is what was
+    transparent, if anything was.
     """
 
     pixels: Pixels
     format: str
     grey: bool = False
     notes: tuple[str, ...] = ()
+    alpha: Pixels | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,10 +10,10 @@ from pipeline.affine import apply, coverage, inverse, sample, scale_of
 from pipeline.affine import compose as joined
 from pipeline.decode import decode
 from pipeline.errors import PhotoRejected
-from pipeline.frame import MOST_WIDENED, Frame, outside, room
+from pipeline.frame import MOST_WIDENED, Frame, Size, outside, room
 from pipeline.kit import Kit
 from pipeline.landmarks import Landmarker
-from pipeline.matte import refined
+from pipeline.matte import continued, refined
 from pipeline.portrait import Face, Limits, Matrix, Photo, Picture, Pixels, Portrait, Rendered, Result
 from pipeline.provenance import mark, refuse_own
 from pipeline.recipe import Recipe
@@ -72,7 +72,7 @@ class Studio:
         points, size = face.landmarks, (frame.width, frame.height)
         widest = frame.to_output(points, MOST_WIDENED if oval else 1.0)
         to_room, room_size = room(points, widest, size, photo.pixels.shape)
-        mask = self.cutout.mask(sample(photo.pixels, to_room, *room_size))
+        mask = self.cutout.mask(_seen_whole(photo, to_room, room_size))
         person = cutout.person(mask, apply(to_room, points))
         to_output, notes = frame.to_output(points), _photo_notes(photo, face)
         if person is None:
@@ -158,11 +158,19 @@ def _holding_head(frame: Frame, face: Face, person: Pixels, to_room: Matrix) -> 
     return frame.to_output(face.landmarks, widening), ("frame_widened",)
 
 
+def _seen_whole(photo: Photo, to_room: Matrix, size: Size) -> Pixels:
+    """The photo's part, its colours going on where it was transparent: a disc on one colour looks like an object."""
+    pixels = sample(photo.pixels, to_room, *size)
+    return pixels if photo.alpha is None else continued(pixels, sample(photo.alpha, to_room, *size))
+
+
 def _framed(
-    photo: Photo, face: Face, to_output: Matrix, size: tuple[int, int], alpha: Pixels | None, notes: tuple[str, ...]
+    photo: Photo, face: Face, to_output: Matrix, size: Size, alpha: Pixels | None, notes: tuple[str, ...]
 ) -> Portrait:
     pixels = sample(photo.pixels, to_output, *size)
     seen = coverage(photo.pixels.shape, to_output, *size)
+    if photo.alpha is not None:
+        seen = compose.both(seen, sample(photo.alpha, to_output, *size))
     if scale_of(to_output) > _ENLARGED:
         notes += ("enlarged",)
     if alpha is None:

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.matte import guided, refined
+from pipeline.matte import continued, guided, refined
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:
@@ -44,3 +44,15 @@ def test_a_plane_that_is_a_line_of_the_guides_is_kept():
     plane = 0.5 * guide[0] - 0.2 * guide[1] + 0.3 * guide[2] + 0.1
 
     assert np.abs(guided(guide, plane.astype(np.float32), 6, 1e-7) - plane).max() < 1e-3
+
+
+def test_colours_go_on_where_a_picture_is_transparent():
+    picture = np.full((200, 200, 3), 240, np.uint8)
+    picture[:, :100] = (200, 40, 40)
+    alpha = np.zeros((200, 200), np.uint8)
+    alpha[:, :100] = 255
+
+    whole = continued(picture, alpha)
+
+    assert (whole[:, :100] == (200, 40, 40)).all()
+    assert np.abs(whole[:, 100:].astype(int) - (200, 40, 40)).max() <= 2

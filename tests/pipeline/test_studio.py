@@ -224,3 +224,16 @@ def test_a_model_that_changed_since_it_was_verified_is_not_loaded(models):
 
     with pytest.raises(ModelError, match="changed since it was verified"):
         Studio(changed)
+
+
+def test_a_photo_cut_to_a_disc_gives_the_person_and_not_the_disc(studio):
+    picture = pixels("portrait_glasses_scarf.jpg")
+    y, x = np.mgrid[0:1020, 0:1020]
+    disc = np.where(np.hypot(x - 510, y - 510) < 505, 255, 0).astype(np.uint8)
+
+    result = studio.process(encoded(np.dstack([picture, disc])), Recipe(oval_mask=False), Limits(), "a.png")
+    plain = studio.process(encoded(picture), Recipe(oval_mask=False), Limits(), "a.png")
+
+    one, other = (np.asarray(opened(each, "png"))[:, :, 3].astype(int) for each in (result, plain))
+    assert "had_transparency" in result.facts["notes"]
+    assert np.abs(one - other).mean() < 12
