@@ -30,6 +30,12 @@ def parser() -> argparse.ArgumentParser:
     once = commands.add_parser("once", help="process what is in a folder, and exit")
     once.add_argument("inbox", type=Path, metavar="IN", help="folder with photos")
     once.add_argument("outbox", type=Path, metavar="OUT", help="folder for portraits and reports; made if need be")
+    once.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="FILE.html",
+        help="then write a contact sheet of all photos in IN: one HTML page with each photo before and after",
+    )
     commands.add_parser("check", help="check settings and models, and name the fix for each fault")
     models = commands.add_parser("models", help="bring, verify or list the models")
     models.add_argument("action", choices=("fetch", "verify", "list"), help="what to do")
@@ -39,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.command == "once":
-        return commands.once(arguments.inbox, arguments.outbox)
+        return commands.once(arguments.inbox, arguments.outbox, arguments.sheet)
     if arguments.command == "models":
         return commands.models(arguments.action, arguments.names)
     return commands.watch() if arguments.command == "watch" else commands.check()

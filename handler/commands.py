@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -12,7 +13,7 @@ from typing import Final
 
 from handler import fetch, log
 from handler.config import SettingsError, load, load_common
-from handler.console import Console
+from handler.console import Console, printable
 from handler.models import faults
 from handler.server import ServerThread, make_app
 from handler.service import Service
@@ -43,12 +44,14 @@ def watch() -> int:
     return WELL
 
 
-def once(inbox: Path | None, outbox: Path | None) -> int:
-    """Process what lies in the inbox and is not reported yet."""
+def once(inbox: Path | None, outbox: Path | None, sheet: Path | None = None) -> int:
+    """Process what lies in the inbox and is not reported yet; then write the contact sheet of all that lies there."""
     settings = load(inbox=inbox, outbox=outbox)
     _prepare(settings, "ERROR" if settings.log_level in ("INFO", "WARNING") else settings.log_level)
     if not settings.inbox.is_dir():
         raise SettingsError([f"{settings.inbox} is no folder; name one that holds photos, for example ./photos"])
+    target = _sheet_place(sheet, settings) if sheet else None
+    began = time.monotonic()
     with Console() as console:
         service = Service(settings, once=True, progress=console)
         signals = _on_signals(service.source.stop)
@@ -61,8 +64,31 @@ def once(inbox: Path | None, outbox: Path | None) -> int:
             console.waiting(service.waiting())
         well, _ = service.health()
         service.finish()
+        shown = target is None or _write_sheet(target, settings, time.monotonic() - began, console, signals)
     console.summary()
-    return WELL if well and console.all_well() and not signals else NOT_ALL_DONE
+    return WELL if well and shown and console.all_well() and not signals else NOT_ALL_DONE
+
+
+def _sheet_place(sheet: Path, settings: Settings) -> Path:
+    from handler import sheet_file  # noqa: PLC0415  # it brings the picture decoders, which `watch` has no use for
+
+    return sheet_file.place(sheet, settings.inbox)
+
+
+def _write_sheet(target: Path, settings: Settings, seconds: float, console: Console, signals: list[int]) -> bool:
+    """Whether it was written."""
+    from handler import sheet_file  # noqa: PLC0415  # as above
+
+    try:
+        sheet_file.write(target, settings, seconds, console.showing, lambda: bool(signals))
+    except sheet_file.Stopped:
+        console.fault(f"stopped before the sheet was written; the same command writes {printable(str(target))}")
+        return False
+    except OSError as error:
+        console.fault(f"the sheet could not be written: {error}; make room there or name another file")
+        return False
+    print(f"sheet     {printable(str(target))}", flush=True)
+    return True
 
 
 def check() -> int:
@@ -91,6 +117,8 @@ def _prepare(settings: Settings, level: str) -> None:
     _warn(settings)
     try:
         settings.outbox.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise SettingsError([f"{settings.outbox} is no folder; name one for the results"]) from error
     except OSError as error:
         raise SettingsError([f"{settings.outbox} cannot be made ({error.strerror}); name another outbox"]) from error
 

@@ -34,7 +34,11 @@ class Console:
         self._bar.stop()
 
     def taken(self, event: Event) -> None:
-        self._bar.update(self._task, description=printable(event.path))
+        self.showing(event.path)
+
+    def showing(self, path: str) -> None:
+        """Name the photo that is at its turn."""
+        self._bar.update(self._task, description=printable(path))
 
     def settled(self, event: Event, outcome: Outcome) -> None:
         name = name_of(outcome)

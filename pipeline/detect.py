@@ -34,7 +34,7 @@ class _Look:
 
 
 _FIRST: Final = (_Look(0, 0.0, 0.04), _Look(1, 0.0, 0.04))
-_FAINT: Final = _Look(1, -0.2, 0.04)
+_FAINT: Final = _Look(1, -0.2, 0.046)
 _TURNED: Final = (_Look(0, 0.3, 0.025), _Look(1, 0.3, 0.025))
 _DOUBT: Final = 0.3
 """HOG's score below which a face may be a pattern, or a face seen upside down."""
@@ -71,7 +71,10 @@ class FaceFinder:
         turned = self._turned(grey)
         if _surest(turned) > _surest(faint) + _UPRIGHT_BONUS:
             return turned
-        return self._by_network(grey, small) or faint
+        by_network = self._by_network(grey, small)
+        # HOG's box fits the predictor better, so where both mean the same face its points are the ones to trust
+        agreed = any(_same(one, other) for one in faint for other in by_network)
+        return faint if agreed else by_network or faint
 
     def _turned(self, grey: Pixels) -> list[Face]:
         """The direction with the surest face, of the three others in which a camera may have lain."""

@@ -1,5 +1,7 @@
 """The README's picture, before and after, from the sample portraits: `python -m tests.bench.picture OUT`.
 
+Its thumbnails are those of the contact sheet.
+
 OUT is an outbox that `python -m handler once tests/portraits OUT` has filled.
 """
 
@@ -8,24 +10,23 @@ from pathlib import Path
 
 from PIL import Image
 
+from pipeline.portrait import Limits
+from pipeline.thumbnail import GREY, STRONG, thumbnail
+
 PORTRAITS = Path(__file__).parents[1] / "portraits"
 SHOWN = ("astronaut.png", "group_selfie.jpg", "portrait_glasses_scarf.jpg", "two_people_award.jpg")
-COLOURS = ((240, 240, 240), (24, 92, 140))
 SIDE = 240
 GAP = 8
 
 
 def column(name: str, outbox: Path) -> Image.Image:
     """The photo, and its portrait on each colour, one below the other."""
-    photo = Image.open(PORTRAITS / name).convert("RGB")
-    photo.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    portrait = Image.open(outbox / f"{Path(name).stem}.png").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    sheet = Image.new("RGB", (SIDE, (SIDE + GAP) * (1 + len(COLOURS)) - GAP), "white")
-    sheet.paste(photo, ((SIDE - photo.width) // 2, (SIDE - photo.height) // 2))
-    for row, colour in enumerate(COLOURS, 1):
-        ground = Image.new("RGB", portrait.size, colour)
-        ground.paste(portrait, (0, 0), portrait)
-        sheet.paste(ground, (0, row * (SIDE + GAP)))
+    portrait = (outbox / f"{Path(name).stem}.png").read_bytes()
+    pictures = [thumbnail((PORTRAITS / name).read_bytes(), Limits(), SIDE)]
+    pictures += [thumbnail(portrait, Limits(), SIDE, colour) for colour in (GREY, STRONG)]
+    sheet = Image.new("RGB", (SIDE, (SIDE + GAP) * len(pictures) - GAP), "white")
+    for row, each in enumerate(pictures):
+        sheet.paste(each, ((SIDE - each.width) // 2, row * (SIDE + GAP) + (SIDE - each.height) // 2))
     return sheet
 
 

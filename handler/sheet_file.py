@@ -1,0 +1,119 @@
+"""Writes the contact sheet of an inbox: row by row, whole or not at all."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Final
+
+from handler import sheet
+from handler.config import SettingsError
+from handler.console import printable
+from handler.ledger import read_report
+from handler.settings import Settings
+from handler.sheet import Entry, Summary
+from handler.thumbnails import ThumbnailPool, Wanted
+from sources.files import FileStore
+from sources.scan import Scanner
+
+_UNSHOWABLE: Final = ("processing_crashed", "processing_timed_out")
+"""Photos of these reasons are not opened again for the sheet's sake."""
+
+
+class Stopped(Exception):
+    """Someone wants the command to end before the sheet is whole."""
+
+
+def place(path: Path, inbox: Path) -> Path:
+    """Where the sheet will lie, links followed. SettingsError where it must not lie, or cannot be written."""
+    try:
+        target = path.expanduser().resolve()
+        fault = _fault(target, inbox)
+        if fault is None:
+            with tempfile.TemporaryFile(dir=target.parent):
+                return target
+    except (OSError, RuntimeError, ValueError) as error:
+        fault = f"it cannot be written there ({error})"
+    shown = printable(str(path))
+    raise SettingsError([f"--sheet {shown}: {fault}; name another file, for example --sheet ./sheet.html"])
+
+
+def _fault(target: Path, inbox: Path) -> str | None:
+    if target.suffix.lower() not in (".html", ".htm"):
+        return "its name does not end in .html"
+    if not target.parent.is_dir():
+        return f"its folder {printable(str(target.parent))} is not there; make it"
+    if target.is_dir():
+        return "it is a folder"
+    if any(folder.samefile(inbox) for folder in target.parents):
+        return f"it lies in the inbox {printable(str(inbox))} and would be taken for a photo"
+    return None
+
+
+def write(
+    target: Path, settings: Settings, seconds: float, told: Callable[[str], None], stopped: Callable[[], bool]
+) -> None:
+    """The sheet of all photos that lie in the inbox, from their reports; `seconds` is what the run took.
+
+    `told` hears each photo's path. OSError where the sheet cannot be written, Stopped once `stopped` says so; then
+    what stood there before still stands.
+    """
+    inbox, outbox = FileStore(settings.inbox), FileStore(settings.outbox)
+    counts: Counter[str] = Counter()
+    portraits = 0
+    # the cards first, aside: the summary above them is known when the last one is made
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", dir=target.parent) as cards,
+        ThumbnailPool(settings.workers, settings.photo_timeout_seconds) as pool,
+    ):
+        wanted = ((each, _wanted(each, inbox, outbox, settings)) for each in entries(settings.inbox, outbox))
+        for number, (shown, pictures) in enumerate(pool.each(wanted), 1):
+            if stopped():
+                raise Stopped
+            told(shown.path)
+            counts[shown.state] += 1
+            portraits += len(shown.portraits)
+            cards.write(sheet.card(number, shown, pictures))
+        cards.seek(0)
+        summary = Summary(settings.inbox.name, counts, portraits, seconds, datetime.now(UTC).astimezone())
+        _publish(target, summary, cards)
+
+
+def entries(inbox: Path, outbox: FileStore) -> Iterator[Entry]:
+    """All photos in the inbox, by path, as their reports tell them."""
+    for path in sorted(_photos(inbox), key=os.fsencode):
+        try:
+            yield sheet.entry(path, read_report(outbox, path)[0])
+        except OSError:  # it is too large to be a report, or may not be read
+            yield Entry(path)
+
+
+def _photos(inbox: Path) -> Iterable[str]:
+    batches = Scanner(os.fspath(inbox), lambda _folder: lambda _name, _changed: False).unsettled()
+    return (path for batch in batches for path in batch.paths)
+
+
+def _wanted(shown: Entry, inbox: FileStore, outbox: FileStore, settings: Settings) -> Wanted:
+    photo = None if shown.reason in _UNSHOWABLE else shown.path
+    portraits = tuple(files[0] for files in shown.portraits)
+    return Wanted(inbox, photo, outbox, portraits, shown.background, settings.limits())
+
+
+def _publish(target: Path, summary: Summary, cards: IO[str]) -> None:
+    beside = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with beside.open("x", encoding="utf-8") as page:
+            page.write(sheet.head(summary))
+            shutil.copyfileobj(cards, page)
+            page.write(sheet.foot())
+            page.flush()
+            os.fsync(page.fileno())
+        beside.replace(target)
+    finally:
+        with suppress(FileNotFoundError):
+            beside.unlink()
