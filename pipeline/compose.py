@@ -13,6 +13,8 @@ from pipeline.portrait import Pixels
 _FEATHER: Final = 21 / 648
 """Width of the oval's soft rim as a share of the shorter side."""
 
+_WARY: Final = 0.2
+
 
 @lru_cache(maxsize=8)
 def oval(width: int, height: int) -> Pixels:
@@ -33,8 +35,13 @@ def both(one: Pixels, other: Pixels) -> Pixels:
 
 
 def foreground(pixels: Pixels, alpha: Pixels) -> Pixels:
-    """The person's own colours at its soft edge, cleaned of the old background (Germer 2020, multi-level)."""
-    colours = estimate_foreground_ml(pixels.astype(np.float32) / 255, alpha.astype(np.float32) / 255)
+    """The person's own colours at its soft edge, cleaned of the old background (Germer 2020, multi-level).
+
+    An alpha that is a little too high leaves the old background's colour in the edge, one that is too low does no harm:
+    so the estimate is told of a little less person than there is.
+    """
+    sure = np.clip((alpha.astype(np.float32) / 255 - _WARY) / (1 - _WARY), 0, 1)
+    colours = estimate_foreground_ml(pixels.astype(np.float32) / 255, sure)
     return np.asarray(np.round(np.clip(colours, 0, 1) * 255), np.uint8)
 
 

@@ -56,15 +56,18 @@ def jpeg(pixels: Pixels, *, dpi: int, mark: str, max_bytes: int) -> tuple[Pictur
 
 
 def _best_fit(image: Image.Image, dpi: int, mark: str, max_bytes: int) -> bytes | None:
-    low, high, best = _WORST, _BEST, None
+    best = _jpeg(image, dpi, mark, _BEST)
+    if len(best) <= max_bytes:  # as most portraits do: no search then
+        return best
+    low, high, found = _WORST, _BEST - 1, None
     while low <= high:
         quality = (low + high + 1) // 2
         data = _jpeg(image, dpi, mark, quality)
         if len(data) <= max_bytes:
-            best, low = data, quality + 1
+            found, low = data, quality + 1
         else:
             high = quality - 1
-    return best
+    return found
 
 
 def _jpeg(image: Image.Image, dpi: int, mark: str, quality: int) -> bytes:
