@@ -20,6 +20,10 @@ _CHIP: Final = 400
 _FACE: Final = 200
 """A levelled face fills the middle 200 of 400 pixels: the predictor's shape then rests on the same grid each time."""
 
+_MOST_ROUNDS: Final = 4
+_AT_REST: Final = 0.008
+"""Landmarks are at rest when a round moves them by less than this share of the face, on average."""
+
 _NUDGES: Final = (
     (0.0, 0.0, 1.0),
     (-0.05, 0.0, 1.0),
@@ -47,15 +51,24 @@ class Landmarker:
         spread = np.linalg.norm(shapes - mean, axis=2).mean() / box[2]
         return mean, float(spread)
 
-    def refine(self, pixels: Pixels, landmarks: Points, rounds: int = 2) -> Points:
-        """The landmarks found again on the levelled face, cut from the full picture; takes the rest of the tilt out."""
-        for _ in range(rounds):
-            to_chip = _levelled(landmarks)
-            chip = cv2.cvtColor(sample(pixels, to_chip, _CHIP, _CHIP), cv2.COLOR_RGB2GRAY)
-            corner = (_CHIP - _FACE) / 2
-            found, _ = self.locate(np.asarray(chip, np.uint8), (corner, corner, _FACE, _FACE))
-            landmarks = apply(inverse(to_chip), found)
+    def refine(self, pixels: Pixels, landmarks: Points) -> Points:
+        """The landmarks found again on the levelled face, cut from the full picture; takes the rest of the tilt out.
+
+        Again and again, until they stay where they are.
+        """
+        for _ in range(_MOST_ROUNDS):
+            before, landmarks = landmarks, self._again(pixels, landmarks)
+            moved = np.linalg.norm(landmarks - before, axis=1).mean()
+            if moved < _AT_REST * anatomy.side(landmarks):
+                break
         return landmarks
+
+    def _again(self, pixels: Pixels, landmarks: Points) -> Points:
+        to_chip = _levelled(landmarks)
+        chip = cv2.cvtColor(sample(pixels, to_chip, _CHIP, _CHIP), cv2.COLOR_RGB2GRAY)
+        corner = (_CHIP - _FACE) / 2
+        found, _ = self.locate(np.asarray(chip, np.uint8), (corner, corner, _FACE, _FACE))
+        return apply(inverse(to_chip), found)
 
     def _shape(self, grey: Pixels, box: Box) -> Points:
         x, y, width, height = (round(value) for value in box)
