@@ -5,7 +5,7 @@ export PYTHON GPU
 # onnxruntime sends usage statistics when it is imported, unless it is told not to.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help install models demo test lint bench clean
+.PHONY: help install models demo test lint bench quality clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -36,6 +36,9 @@ lint: .venv/installed ## check style and types
 
 bench: .venv/installed ## measure speed and memory
 	$(BIN)/python -m tests.bench
+
+quality: .venv/installed ## measure the portraits' quality beside the original's
+	$(BIN)/python -m tests.bench.quality
 
 clean: ## remove what tests, checks and the demo made; .venv and models/ stay
 	rm -rf build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,10 +12,10 @@ from pipeline.portrait import Matrix, Points
 OVAL: Final = 0.48
 """Radii of the oval as a share of the output's width and height."""
 
-_WIDENED: Final = 1.25
-"""What must be widened is so by at least a quarter: most heads then come out equally large, as in one series."""
+_WIDENED: Final = 1.3
+"""What must be widened is so by at least this: most heads then come out equally large, as in one series."""
 
-MOST_WIDENED: Final = 1.7
+MOST_WIDENED: Final = 1.6
 
 _RIM: Final = 0.966
 """Where the oval's soft rim begins, as a share of its radius."""

@@ -21,7 +21,7 @@ _LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear 
 
 _DARK_CUES: Final = np.array([-1.35, -0.47, -0.37])
 _DARK_WEIGHTS: Final = np.array([0.07, 0.43, 0.50])
-_DARK_FROM: Final = 0.4
+_DARK_FROM: Final = 0.5
 _DARK_SHARE: Final = 0.9
 """Log luminance of the skin's middle, of the face's brightest parts (eyes, teeth), of the person's brightest parts."""
 

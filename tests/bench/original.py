@@ -5,6 +5,7 @@ oval, fit, PNG and JPEG. Face restoration is left out: it never ran there.
 """
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,10 +13,29 @@ import dlib
 import numpy as np
 from PIL import Image
 
+from pipeline.affine import apply, compose, inverse
 from pipeline.stopwatch import Stopwatch
 
 SIZE = 648
 MARGIN = 0.3
+
+
+class NoFaceError(Exception):
+    """The original answers "no_face_detected", or cannot read the file."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """The original's picture before it is written.
+
+    `bgra` is 648 x 648; `matrix` takes the upright photo to it (pixel centres); `face` is the middle of the box that
+    was cropped, in the photo; `seen` is what the crop fills (left, top, right, bottom), the rest is padding.
+    """
+
+    bgra: np.ndarray
+    matrix: np.ndarray
+    face: np.ndarray
+    seen: tuple[int, int, int, int]
 
 
 class Original:
@@ -29,24 +49,38 @@ class Original:
     def process(self, data: bytes) -> tuple[bytes, bytes, dict[str, float]]:
         """PNG, JPEG and milliseconds per stage."""
         watch = Stopwatch()
+        drawn = self.draw(data, watch)
+        with watch.stage("encode"):
+            png, jpeg = encoded(drawn.bgra)
+        return png, jpeg, watch.stages_ms
+
+    def draw(self, data: bytes, watch: Stopwatch, *, tone: bool = True, oval: bool = True) -> Drawn:
+        """Without the oval the alpha is the person's. NoFaceError where the original has no answer but that."""
         with watch.stage("decode"):
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise NoFaceError("not a format that OpenCV reads")
         with watch.stage("detect"):
             face = self._face(image)
         with watch.stage("cutout"):
             cut = self._cut(image)
         with watch.stage("landmarks"):
-            cut, face = self._levelled(image, cut, face)
+            cut, face, turn = self._levelled(image, cut, face)
+        crop = _crop(cut, face)
+        left, top, right, bottom = crop
+        portrait = cut[top:bottom, left:right]
         with watch.stage("tone"):
-            portrait = _enhanced(_cropped(cut, face))
+            portrait = _enhanced(portrait) if tone else portrait
         with watch.stage("compose"):
-            portrait = _fitted(_oval(portrait))
-        with watch.stage("encode"):
-            png, jpeg = _encoded(portrait)
-        return png, jpeg, watch.stages_ms
+            portrait = _fitted(_oval(portrait) if oval else portrait)
+        fit, seen = _fit(crop)
+        middle = np.array([[(face.left() + face.right()) / 2, (face.top() + face.bottom()) / 2]])
+        return Drawn(portrait, compose(fit, turn), apply(inverse(turn), middle)[0], seen)
 
     def _face(self, image: np.ndarray) -> dlib.rectangle:
         faces = self.detector(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), 1)
+        if not faces:
+            raise NoFaceError("no_face_detected")
         return max(faces, key=lambda face: face.area())
 
     def _cut(self, image: np.ndarray) -> np.ndarray:
@@ -68,14 +102,14 @@ class Original:
         turned = cv2.warpAffine(image, turn, size, flags=cv2.INTER_CUBIC)
         cut = cv2.warpAffine(cut, turn, size, flags=cv2.INTER_CUBIC, borderValue=(0, 0, 0, 0))
         faces = self.detector(cv2.cvtColor(turned, cv2.COLOR_BGR2GRAY), 1)
-        return cut, max(faces, key=lambda each: each.area(), default=face)
+        return cut, max(faces, key=lambda each: each.area(), default=face), turn
 
 
-def _cropped(cut: np.ndarray, face: dlib.rectangle) -> np.ndarray:
+def _crop(cut: np.ndarray, face: dlib.rectangle) -> tuple[int, int, int, int]:
     across, down = int(MARGIN * face.width()), int(MARGIN * face.height())
     top, bottom = max(0, face.top() - int(1.5 * down)), min(cut.shape[0], face.bottom() + down)
     left, right = max(0, face.left() - across), min(cut.shape[1], face.right() + across)
-    return cut[top:bottom, left:right]
+    return left, top, right, bottom
 
 
 def _enhanced(bgra: np.ndarray) -> np.ndarray:
@@ -112,16 +146,27 @@ def _oval(bgra: np.ndarray) -> np.ndarray:
 
 def _fitted(bgra: np.ndarray) -> np.ndarray:
     high, wide = bgra.shape[:2]
-    scale = min(SIZE / wide, SIZE / high)
-    small = cv2.resize(bgra, (int(wide * scale), int(high * scale)), interpolation=cv2.INTER_LANCZOS4)
-    canvas = np.zeros((SIZE, SIZE, 4), np.uint8)
+    _, (left, top, right, bottom) = _fit((0, 0, wide, high))
+    small = cv2.resize(bgra, (right - left, bottom - top), interpolation=cv2.INTER_LANCZOS4)
+    canvas = np.zeros((SIZE, SIZE, bgra.shape[2]), np.uint8)
     canvas[:, :, :3] = 240
-    top, left = (SIZE - small.shape[0]) // 2, (SIZE - small.shape[1]) // 2
-    canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
+    canvas[top:bottom, left:right] = small
     return canvas
 
 
-def _encoded(bgra: np.ndarray) -> tuple[bytes, bytes]:
+def _fit(crop: tuple[int, int, int, int]) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """The crop inside the picture: its transform from the levelled photo, and where it lies."""
+    left, top, right, bottom = crop
+    wide, high = right - left, bottom - top
+    scale = min(SIZE / wide, SIZE / high)
+    size = int(wide * scale), int(high * scale)
+    x, y = (SIZE - size[0]) // 2, (SIZE - size[1]) // 2
+    sx, sy = size[0] / wide, size[1] / high
+    matrix = np.array([[sx, 0, (0.5 - left) * sx - 0.5 + x], [0, sy, (0.5 - top) * sy - 0.5 + y]])
+    return matrix, (x, y, x + size[0], y + size[1])
+
+
+def encoded(bgra: np.ndarray) -> tuple[bytes, bytes]:
     _, png = cv2.imencode(".png", bgra, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     share = bgra[:, :, 3:].astype(np.float32) / 255
     flat = Image.fromarray((bgra[:, :, 2::-1] * share + 240 * (1 - share)).astype(np.uint8))

@@ -1,0 +1,1 @@
+"""How good the portraits are, by figures: `make quality`."""
