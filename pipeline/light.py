@@ -32,6 +32,10 @@ _WARM_FROM: Final = 0.05
 """Log of blue to green, of the skin and of the person's brighter parts (Minkowski norm 6, "shades of grey")."""
 
 
+_SAMPLED: Final = 4
+"""Every fourth pixel says as much of the person's brightest parts, in a quarter of the time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Light:
     """Estimates, already less their thresholds; 0 is good light.
@@ -47,7 +51,7 @@ class Light:
 
 def measure(pixels: Pixels, person: Mask, skin: Mask) -> Light:
     """From the pixels that are surely the person's, and those of the skin (at least 64)."""
-    face, whole = linear(pixels[skin]), linear(pixels[person])
+    face, whole = linear(pixels[skin]), linear(pixels[person][::_SAMPLED])
     return Light(_dark(face, whole), _warm(pixels[skin], whole), skin_colour(pixels[skin]))
 
 

@@ -94,7 +94,7 @@ def _exponent(found: Light) -> float:
 
 def _unveiled(pixels: Pixels, person: Mask) -> Pixels:
     """Contrast for a picture under a veil: half of what its blacks are too bright is taken off."""
-    darkest = float(np.percentile(pixels[person].max(axis=1), 1))
+    darkest = float(np.percentile(pixels[person][::4].max(axis=1), 1))  # every fourth pixel says as much
     if darkest <= _BLACK:
         return pixels
     black = (darkest - _BLACK) / 2
