@@ -187,10 +187,7 @@ class Service:
             "uptime_seconds": round(time.time() - self._started, 1),
             "ready": not self.unready(),
             "device": self.pool.device,
-            "models": [
-                {"name": model.card.name, "sha256": model.card.sha256, "licence": model.card.licence}
-                for model in self._models()
-            ],
+            "models": [model.facts for model in self._models()],
             "restoration": "off" if self._settings.restore == "off" else "unavailable",
             "source": {"kind": SOURCE, "inbox": str(self._settings.inbox), "mode": self.source.mode},
             "counts": self._board.counts(),

@@ -164,6 +164,11 @@ class Verified:
     size: int
     mtime_ns: int
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What reports and /status say of it."""
+        return {"name": self.card.name, "sha256": self.card.sha256, "licence": self.card.licence}
+
     def still(self) -> None:
         """Raise ModelError where the file's size or time is another now; far cheaper than hashing it again."""
         try:

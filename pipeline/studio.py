@@ -93,10 +93,7 @@ class Studio:
             "cutout": portraits[0].cutout,
             "restoration": "off" if recipe.restore == "off" else "unavailable",
             "notes": _distinct(several, *(portrait.notes for portrait in portraits)),
-            "models": [
-                {"name": model.card.name, "sha256": model.card.sha256, "licence": model.card.licence}
-                for model in self._kit.models
-            ],
+            "models": [model.facts for model in self._kit.models],
         }
 
     def _face_facts(self, portrait: Portrait) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The whole service as a process of its own, on real portraits and with real models."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,15 +12,6 @@ from service_runner import ROOT, Watch, environment, run
 from pipeline.models import REGISTRY
 
 SMALL, HOPPER, CAT, TWO = "sally_ride_small.jpg", "grace_hopper.jpg", "no_face_cat.png", "two_people_award.jpg"
-
-
-@pytest.fixture(scope="module")
-def models_dir(models):
-    there = any((models / name).exists() for name in ("u2net_human_seg.onnx", "u2net.onnx"))
-    if not there and not os.environ.get("CI"):
-        pytest.skip("no cut-out model: run `make models`")
-    assert there, "no cut-out model: run `make models`"
-    return models
 
 
 @pytest.fixture(scope="module")

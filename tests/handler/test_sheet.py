@@ -213,16 +213,6 @@ def test_all_photos_of_the_inbox_are_told_in_order_and_nothing_else(tmp_path):
 
 
 @pytest.fixture
-def models_dir(models):
-    """With a cut-out model that the service takes."""
-    there = any((models / name).exists() for name in ("u2net_human_seg.onnx", "u2net.onnx"))
-    if not there and not os.environ.get("CI"):
-        pytest.skip("no cut-out model: run `make models`")
-    assert there, "no cut-out model: run `make models`"
-    return models
-
-
-@pytest.fixture
 def inbox(tmp_path):
     for folder in ("in/sales", "out"):
         (tmp_path / folder).mkdir(parents=True)
