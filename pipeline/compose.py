@@ -34,6 +34,14 @@ def both(one: Pixels, other: Pixels) -> Pixels:
     return np.asarray(cv2.multiply(one, other, scale=1 / 255), np.uint8)
 
 
+def ends_inside(alpha: Pixels, photo: Pixels) -> bool:
+    """Whether what is visible (`alpha`) reaches the photo's edge (`photo` is 0 beyond it) inside the picture."""
+    if photo.min() > 127:
+        return False
+    rim = cv2.dilate((photo <= 127).astype(np.uint8), np.ones((7, 7), np.uint8))
+    return bool(((rim > 0) & (alpha > 127)).any())
+
+
 def foreground(pixels: Pixels, alpha: Pixels) -> Pixels:
     """The person's own colours at its soft edge, cleaned of the old background (Germer 2020, multi-level).
 

@@ -64,6 +64,7 @@ class Studio:
         frame = Frame(recipe.width, recipe.height, recipe.face_margin)
         with watch.stage("cutout"):
             portrait = self._cut_out(photo, face, frame, oval=recipe.oval_mask)
+            portrait = replace(portrait, notes=portrait.notes + _edge_notes(photo, portrait, oval=recipe.oval_mask))
         with watch.stage("tone"):
             return _toned(portrait) if recipe.photo_enhance else portrait
 
@@ -144,6 +145,13 @@ def _photo_notes(photo: Photo, face: Face) -> tuple[str, ...]:
     return (*photo.notes, *turned, *cut)
 
 
+def _edge_notes(photo: Photo, portrait: Portrait, *, oval: bool) -> tuple[str, ...]:
+    height, width = portrait.alpha.shape
+    visible = compose.both(portrait.alpha, compose.oval(width, height)) if oval else portrait.alpha
+    photo_part = coverage(photo.pixels.shape, portrait.to_output, width, height)
+    return ("person_cut_off",) if compose.ends_inside(visible, photo_part) else ()
+
+
 def _holding_head(frame: Frame, face: Face, person: Pixels, to_room: Matrix) -> tuple[Matrix, tuple[str, ...]]:
     """The frame widened just so far that the oval holds the whole head."""
     to_output = frame.to_output(face.landmarks)
@@ -152,7 +160,8 @@ def _holding_head(frame: Frame, face: Face, person: Pixels, to_room: Matrix) -> 
     widening = frame.widening(apply(joined(to_output, inverse(to_room)), outline))
     if widening == 1.0:
         return to_output, ()
-    return frame.to_output(face.landmarks, widening), ("frame_widened",)
+    too_large = ("head_cut_off",) if widening == MOST_WIDENED else ()
+    return frame.to_output(face.landmarks, widening), ("frame_widened", *too_large)
 
 
 def _seen_whole(photo: Photo, to_room: Matrix, size: Size) -> Pixels:

@@ -33,10 +33,12 @@ NOTES: Final = MappingProxyType(
         "mask_suspicious": "the cut-out made no sense, so the background was kept",
         "first_frame_only": "the file holds several pictures; the first was used",
         "face_cut_off": "the face reaches over the photo's edge",
+        "person_cut_off": "the photo ends inside the picture, and the person with it",
         "had_transparency": "transparent parts of the photo were filled with the background colour",
         "profile_ignored": "the colour profile could not be used",
         "turned": "the photo lay on its side or head and was turned upright by its face",
         "frame_widened": "the frame was widened so that the oval does not cut the head",
+        "head_cut_off": "hair or hat reach over the oval even so",
         "jpeg_shrunk": "the JPEG was reduced in size to stay under its limit",
     }
 )

@@ -211,6 +211,15 @@ def test_a_face_at_the_edge_is_shown_with_a_note_and_no_invented_pixels(studio):
     assert alpha[:, : int(edge) - 2].max() == 0
 
 
+def test_a_person_who_ends_with_the_photo_inside_the_oval_is_noted(studio):
+    whole = made(studio, "portrait_bokeh.jpg")
+    bottom = max(y for _, y in whole.portraits[0].facts["faces"]["landmarks"])
+    cut = np.ascontiguousarray(pixels("portrait_bokeh.jpg")[: int(bottom) + 8])
+
+    assert "person_cut_off" not in whole.facts["notes"]
+    assert "person_cut_off" in studio.process(encoded(cut), Recipe(), Limits(), "a.png").facts["notes"]
+
+
 def test_the_five_point_model_makes_portraits_too(models):
     result = made(Studio(kit(models, landmarks="landmarks_5")), "portrait_bokeh.jpg")
 
