@@ -1,8 +1,9 @@
-"""What a portrait says of its light: how dark, how warm, how flat. Pure measures; the corrections are in tone.py.
+"""What a portrait says of its light: how dark, how warm. Pure measures; the corrections are in tone.py.
 
-The constants were fitted on 132 portraits in ordinary good light: for each cue its value there, and the weights of the
-linear estimate that such portraits disturb least. What the estimate may be off by on a good portrait is its threshold:
-less than that is left alone, and of more only the rest is taken back. So good light stays as it is.
+Skin is no measure of light, because skins differ: the light is read off what is brightest on the person, and the skin
+only has a veto. The constants were fitted on 132 portraits in ordinary good light. What an estimate may be off by on a
+good portrait is its threshold: less than that is left alone, and of more only the rest is taken back. So good light
+stays as it is.
 """
 
 from dataclasses import dataclass
@@ -19,18 +20,19 @@ Mask = NDArray[np.bool_]
 
 _LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB (IEC 61966-2-1)
 
-_DARK_CUES: Final = np.array([-1.35, -0.47, -0.37])
-_DARK_WEIGHTS: Final = np.array([0.07, 0.43, 0.50])
-_DARK_FROM: Final = 0.5
-_DARK_SHARE: Final = 0.9
-"""Log luminance of the skin's middle, of the face's brightest parts (eyes, teeth), of the person's brightest parts."""
+_DARK_FROM: Final = 0.45
+"""How far below white (natural log) the brightest half percent of a well-lit person may be: eyes, teeth, a collar."""
 
-_BLUE_OF_SKIN: Final = -0.33
-_BLUE_OF_LIGHTS: Final = -0.034
-_WARM_WEIGHTS: Final = np.array([0.14, 0.97])
-_WARM_FROM: Final = 0.05
-"""Log of blue to green, of the skin and of the person's brighter parts (Minkowski norm 6, "shades of grey")."""
+_DAYLIGHT: Final = np.array([0.45, 0.0, -0.9])
+"""How red and blue move (natural log) when light turns warmer by 1 along the daylight line."""
 
+_LIGHTS: Final = np.array([0.29, 0.0, -0.035])
+"""Log of red and blue to green in the person's brighter parts (Minkowski norm 6, "shades of grey")."""
+
+_WARM_FROM: Final = 0.08
+
+_YELLOW: Final = 18.0, 24.0
+"""CIELAB b* of skin, dark or light: to the first yellow may be taken from it, to the second it may be given."""
 
 _SAMPLED: Final = 4
 """Every fourth pixel says as much of the person's brightest parts, in a quarter of the time."""
@@ -51,8 +53,14 @@ class Light:
 
 def measure(pixels: Pixels, person: Mask, skin: Mask) -> Light:
     """From the pixels that are surely the person's, and those of the skin (at least 64)."""
-    face, whole = linear(pixels[skin]), linear(pixels[person][::_SAMPLED])
-    return Light(_dark(face, whole), _warm(pixels[skin], whole), skin_colour(pixels[skin]))
+    whole, colour = pixels[person][::_SAMPLED], skin_colour(pixels[skin])
+    return Light(_dark(whole), _agreed(_warm(linear(whole)), colour), colour)
+
+
+def gains(warm: float | NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of linear red, green and blue, that take a shift back; lightness stays. One row for each shift."""
+    each = np.exp(-np.multiply.outer(warm, _DAYLIGHT))
+    return np.asarray(each / (each @ _LUMINANCE)[..., None])
 
 
 def linear(pixels: NDArray[np.generic]) -> Floats:
@@ -80,21 +88,23 @@ def _middle(skin: Pixels) -> Floats:
     return np.asarray(lab[(lab[:, 0] >= low) & (lab[:, 0] <= high)], np.float32)
 
 
-def _dark(face: Floats, whole: Floats) -> float:
-    on_face, on_person = face @ _LUMINANCE, whole @ _LUMINANCE
-    seen = np.array([np.median(on_face), np.percentile(on_face, 98), np.percentile(on_person, 98)])
-    missing = float(_DARK_WEIGHTS @ (_DARK_CUES - np.log(np.maximum(seen, 1e-3))))
-    return _DARK_SHARE * max(missing - _DARK_FROM, 0.0)
+def _dark(whole: Pixels) -> float:
+    brightest = float(linear(np.asarray(np.percentile(whole.max(axis=1), 99.5))))
+    return max(-float(np.log(max(brightest, 1e-3))) - _DARK_FROM, 0.0)
 
 
-def _warm(skin: Pixels, whole: Floats) -> float:
+def _warm(whole: Floats) -> float:
     """Positive where blue is missing."""
-    of_skin = linear(np.median(skin, axis=0))
-    of_lights = (whole.astype(np.float64) ** 6).mean(axis=0) ** (1 / 6)
-    blue = np.array([_blue(of_skin) - _BLUE_OF_SKIN, _blue(of_lights) - _BLUE_OF_LIGHTS])
-    shift = -float(_WARM_WEIGHTS @ blue)
+    lights = np.maximum((whole.astype(np.float64) ** 6).mean(axis=0) ** (1 / 6), 1e-4)
+    shift = float((np.log(lights / lights[1]) - _LIGHTS) @ _DAYLIGHT / (_DAYLIGHT @ _DAYLIGHT))
     return float(np.sign(shift)) * max(abs(shift) - _WARM_FROM, 0.0)
 
 
-def _blue(colour: NDArray[np.floating]) -> float:
-    return float(np.log(max(colour[2], 1e-4) / max(colour[1], 1e-4)))
+def _agreed(warm: float, colour: tuple[float, float, float]) -> float:
+    """So much of the shift as the skin has yellow, or room for yellow: none where it is at its bound or beyond."""
+    skin = cv2.cvtColor(np.array([[colour]], np.float32), cv2.COLOR_LAB2LRGB)[0]
+    shares = np.linspace(warm, 0, 21)
+    balanced = cv2.cvtColor((skin * gains(shares)).astype(np.float32)[None], cv2.COLOR_LRGB2LAB)
+    yellow = balanced[0, :, 2]
+    fits = yellow >= _YELLOW[0] if warm > 0 else yellow <= _YELLOW[1]
+    return float(shares[fits.argmax()]) if fits.any() else 0.0

@@ -13,9 +13,6 @@ from pipeline.portrait import Pixels, Points
 _SOLID: Final = 240
 """Alpha from which a pixel is surely the person's."""
 
-_DAYLIGHT: Final = np.array([0.45, 0.0, -0.9])
-"""How red and blue move (natural log) when light turns warmer by 1 along the daylight line."""
-
 _MOST_WARM: Final = 0.5
 _GAMMA: Final = (0.45, 1.0)
 
@@ -68,9 +65,7 @@ def _lit(pixels: Pixels, found: Light, *, grey: bool) -> Pixels:
 
 
 def _balanced(pixels: Pixels, warm: float) -> Pixels:
-    gains = np.exp(-warm * _DAYLIGHT)
-    gains /= gains @ np.array([0.2126, 0.7152, 0.0722])  # the lightness stays
-    levels = light.linear(np.arange(256))[:, None] * gains
+    levels = light.linear(np.arange(256))[:, None] * light.gains(warm)
     tables = light.encoded(_rolled_off(levels)).reshape(1, 256, 3)
     return np.asarray(cv2.LUT(pixels, tables), np.uint8)
 

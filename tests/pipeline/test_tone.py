@@ -9,7 +9,13 @@ from pipeline.recipe import Recipe
 from pipeline.stopwatch import Stopwatch
 from tests.conftest import PORTRAITS, pixels
 
-SAMPLES = ("astronaut.png", "portrait_bokeh.jpg", "portrait_glasses_scarf.jpg", "two_people_award.jpg")
+SAMPLES = (
+    "astronaut.png",
+    "group_selfie.jpg",
+    "portrait_bokeh.jpg",
+    "portrait_glasses_scarf.jpg",
+    "two_people_award.jpg",
+)
 RELIT = {"dark": (0.3, 0.3, 0.3), "warm": (1.2, 1.0, 0.62), "cool": (0.75, 1.0, 1.35), "dark, warm": (0.42, 0.35, 0.22)}
 
 
@@ -48,7 +54,49 @@ def improve(portrait, skin, picture=None, grey=False):
 def test_good_light_is_left_alone(framed, name):
     portrait, skin = framed[name]
 
-    assert apart(improve(portrait, skin), portrait.pixels, skin) < 6
+    assert apart(improve(portrait, skin), portrait.pixels, skin) < 4
+
+
+def test_dark_skin_in_a_warm_room_keeps_its_yellow(framed):
+    portrait, skin = framed["group_selfie.jpg"]
+
+    before, after = (light.skin_colour(picture[skin]) for picture in (portrait.pixels, improve(portrait, skin)))
+
+    assert after[2] > before[2] - 2
+
+
+def person(skin_tone: tuple[int, int, int], whites: tuple[int, int, int]) -> np.ndarray:
+    """A face of one colour with eyes and teeth, 2 % of its area."""
+    picture = np.full((100, 100, 3), skin_tone, np.uint8)
+    picture[40:50, 40:60] = whites
+    return picture
+
+
+EVERYWHERE = np.ones((100, 100), bool)
+
+
+@pytest.mark.parametrize("skin_tone", [(62, 40, 30), (110, 78, 60), (190, 145, 120), (240, 205, 185)])
+def test_light_is_judged_by_what_is_brightest_whatever_the_skin(skin_tone):
+    lit = person(skin_tone, (235, 232, 228))
+
+    assert light.measure(lit, EVERYWHERE, EVERYWHERE).dark == 0
+    assert light.measure(relit(lit, (0.3, 0.3, 0.3)), EVERYWHERE, EVERYWHERE).dark > 0.5
+
+
+@pytest.mark.parametrize(("skin_tone", "warm"), [((100, 70, 50), False), ((180, 130, 60), True)])
+def test_yellow_light_is_taken_only_from_yellow_skin(skin_tone, warm):
+    """The first has a CIELAB b* of 17, the second of 45."""
+    found = light.measure(person(skin_tone, (255, 225, 150)), EVERYWHERE, EVERYWHERE)
+
+    assert (found.warm > 0) is warm
+
+
+@pytest.mark.parametrize(("skin_tone", "cool"), [((150, 110, 70), False), ((140, 110, 105), True)])
+def test_blue_light_is_taken_only_from_skin_that_lacks_yellow(skin_tone, cool):
+    """The first has a CIELAB b* of 28, the second of 7."""
+    found = light.measure(person(skin_tone, (190, 215, 255)), EVERYWHERE, EVERYWHERE)
+
+    assert (found.warm < 0) is cool
 
 
 @pytest.mark.parametrize("name", SAMPLES)
