@@ -8,12 +8,15 @@ import numpy as np
 from pymatting import estimate_foreground_ml
 
 from pipeline.frame import OVAL
-from pipeline.portrait import Pixels
+from pipeline.portrait import Pixels, Points
 
 _FEATHER: Final = 21 / 648
 """Width of the oval's soft rim as a share of the shorter side."""
 
 _WARY: Final = 0.2
+
+_FAINT: Final = 16
+"""Alpha up to which nothing holds a person together."""
 
 
 @lru_cache(maxsize=8)
@@ -32,6 +35,19 @@ def oval(width: int, height: int) -> Pixels:
 def both(one: Pixels, other: Pixels) -> Pixels:
     """Product of two alphas, rounded."""
     return np.asarray(cv2.multiply(one, other, scale=1 / 255), np.uint8)
+
+
+def in_one_piece(alpha: Pixels, points: Points) -> Pixels:
+    """The alpha of what is connected to these points of the person; an arm or a flag that the oval cut off goes."""
+    parts = np.asarray(cv2.connectedComponents((alpha > _FAINT).astype(np.uint8))[1])
+    height, width = alpha.shape
+    x, y = np.clip(np.round(points), 0, (width - 1, height - 1)).astype(int).T
+    own = np.setdiff1d(parts[y, x], 0)
+    if not own.size:
+        return alpha
+    mine = np.isin(parts, own)
+    near = cv2.dilate(mine.astype(np.uint8), np.ones((9, 9), np.uint8))  # its edge fades out beyond the threshold
+    return np.asarray(np.where(near > 0, alpha, 0), np.uint8)
 
 
 def ends_inside(alpha: Pixels, photo: Pixels) -> bool:

@@ -200,7 +200,7 @@ def _encoded(portrait: Portrait, recipe: Recipe, text: str) -> tuple[tuple[Pictu
         recipe.background_rgb,
     )
     if recipe.oval_mask:
-        alpha = compose.both(alpha, compose.oval(recipe.width, recipe.height))
+        alpha = compose.in_one_piece(compose.both(alpha, compose.oval(recipe.width, recipe.height)), portrait.landmarks)
     transparent = encode.png(pixels, alpha, dpi=recipe.dpi, mark=text, fill=fill)
     flat = compose.over(pixels, alpha, fill)
     opaque, shrunk = encode.jpeg(flat, dpi=recipe.dpi, mark=text, max_bytes=recipe.max_size_kb * 1024)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.compose import both, foreground, oval, over
+from pipeline.compose import both, foreground, in_one_piece, oval, over
 
 
 def test_composing_is_straight_alpha():
@@ -47,3 +47,16 @@ def test_the_soft_edge_loses_the_colour_of_the_old_background():
     edge = (alpha > 60) & (alpha < 250)
     before, after = (np.abs(picture[edge].astype(int) - red).mean() for picture in (photo, cleaned))
     assert after < before / 4
+
+
+def test_what_the_oval_cut_off_from_the_person_goes_and_soft_edges_stay():
+    alpha = np.zeros((100, 100), np.uint8)
+    alpha[20:80, 30:70] = 255
+    alpha[20:80, 70:73] = (120, 40, 8)
+    alpha[30:60, 90:95] = 200
+
+    whole = in_one_piece(alpha, np.array([[50.0, 40.0], [55.2, 130.0]]))
+
+    assert whole[:, 85:].max() == 0
+    assert np.array_equal(whole[:, :85], alpha[:, :85])
+    assert np.array_equal(in_one_piece(alpha, np.array([[80.0, 10.0]])), alpha)
