@@ -32,7 +32,7 @@ WITHOUT_EFFECT: Final = MappingProxyType(
 )
 """Variables of `djok/facecraft` that are accepted with a warning, and why they change nothing."""
 
-NOT_YET: Final = ("IDENTITY_LIMIT", "SQS_QUEUE_URL", "WEBHOOK_TOKEN")
+NOT_YET: Final = ("SQS_QUEUE_URL", "WEBHOOK_TOKEN")
 
 _KNOWN: Final = tuple(
     PREFIX + name for name in (*(field.upper() for field in Settings.model_fields), *OLDER_NAMES, *WITHOUT_EFFECT)
@@ -143,12 +143,9 @@ def _unknown(variable: str) -> str:
 
 
 def _without_effect(variables: Mapping[str, str]) -> list[str]:
-    lines = [
+    return [
         f"{PREFIX}{name} has no effect: {why}" for name, why in WITHOUT_EFFECT.items() if PREFIX + name in variables
     ]
-    if "FACECRAFT_CODEFORMER_PATH" in variables:
-        lines.append("FACECRAFT_CODEFORMER_PATH serves the `models` commands only: restoration is not in this version")
-    return lines
 
 
 def _explained(error: ValidationError, given: Mapping[str, _Given]) -> list[str]:

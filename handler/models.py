@@ -4,7 +4,7 @@ import os
 
 from handler import libraries
 from handler.settings import CommonSettings
-from pipeline.device import chosen
+from pipeline.device import CUDA, chosen
 from pipeline.errors import ModelError
 from pipeline.kit import Kit
 from pipeline.models import Verified, card, cutout_model, locate, verified
@@ -12,10 +12,16 @@ from pipeline.models import Verified, card, cutout_model, locate, verified
 
 def build_kit(settings: CommonSettings) -> Kit:
     """Verify the models that a portrait needs, every byte. ModelError says what is wrong with which, and the fix."""
+    landmarks = _landmarks(settings)
+    restorer, unrestored = _restorer(settings, landmarks)
     return Kit(
-        landmarks=_landmarks(settings),
+        landmarks=landmarks,
         cutout=verified(settings.models_dir, cutout_model(settings.models_dir).name),
         mmod=_if_present(settings, "mmod"),
+        restorer=restorer,
+        unrestored=unrestored,
+        identity=_if_present(settings, "identity") if restorer else None,
+        identity_limit=settings.identity_limit,
         device=settings.device,
         threads=max(1, (os.cpu_count() or 1) // settings.workers),
     )
@@ -30,6 +36,28 @@ def _landmarks(settings: CommonSettings) -> Verified:
     else:
         name = f"landmarks_{settings.landmarks}"
     return verified(settings.models_dir, name, files)
+
+
+def _restorer(settings: CommonSettings, landmarks: Verified) -> tuple[Verified | None, str]:
+    """The restoration model, or why there is none. ModelError where it is required and cannot be used."""
+    if settings.restore == "off":
+        return None, "FACECRAFT_RESTORE is off"
+    fault = _unrestorable(settings, landmarks)
+    if not fault:
+        return verified(settings.models_dir, "codeformer", settings.model_files()), ""
+    if settings.restore == "on":
+        raise ModelError(f"FACECRAFT_RESTORE=on, but {fault} Or set it to auto or off.")
+    return None, fault
+
+
+def _unrestorable(settings: CommonSettings, landmarks: Verified) -> str:
+    """What is missing and the fix; a model that is there but wrong is an error of its own."""
+    if landmarks.card.name != "landmarks_68":
+        return "restoration needs the 68 landmarks (needs_68): run `python -m handler models fetch landmarks_68`."
+    if _there(settings, "codeformer"):
+        return ""
+    path = locate(settings.models_dir, card("codeformer"), settings.model_files())
+    return f"{path} is missing: run `python -m handler models fetch codeformer`."
 
 
 def _there(settings: CommonSettings, name: str) -> bool:
@@ -55,4 +83,4 @@ def _check_device(device: str) -> None:
     libraries.prepare()
     import onnxruntime  # noqa: PLC0415  # only `check` needs it in this process
 
-    chosen(device, onnxruntime.get_available_providers())
+    chosen(device, gpu=CUDA in onnxruntime.get_available_providers(), runtime="onnxruntime")

@@ -34,21 +34,13 @@ def layered(base: Resolved, values: Mapping[str, Value], origin: str) -> Resolve
     return Resolved(recipe, {**base.origins, **dict.fromkeys(values, origin)})
 
 
-def parse(name: str, value: object) -> Value:
-    """As `parse_option`, less what this version cannot do yet: an option without effect would be a lie."""
-    parsed = parse_option(name, value)
-    if (name, parsed) == ("restore", "on"):
-        raise OptionError(name, value, "'on' is not available in this version; write auto or off")
-    return parsed
-
-
 def parse_all(values: Mapping[str, object]) -> tuple[dict[str, Value], list[OptionError]]:
     """The right ones of these options, and what is wrong with the others."""
     right: dict[str, Value] = {}
     faults = []
     for name, value in values.items():
         try:
-            right[name] = parse(name, value)
+            right[name] = parse_option(name, value)
         except OptionError as error:
             faults.append(error)
     return right, faults

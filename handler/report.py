@@ -24,6 +24,7 @@ def done(event: Event, reply: Finished, outputs: Outputs, attempt: int) -> Repor
         "geometry": first["geometry"],
         "cutout": facts["cutout"],
         "restoration": facts["restoration"],
+        "restored_faces": facts["restored_faces"],
         "notes": list(facts["notes"]),
         "outputs": list(outputs[0]),
         "more": [

@@ -188,13 +188,24 @@ class Service:
             "ready": not self.unready(),
             "device": self.pool.device,
             "models": [model.facts for model in self._models()],
-            "restoration": "off" if self._settings.restore == "off" else "unavailable",
+            **self._restoration(),
             "source": {"kind": SOURCE, "inbox": str(self._settings.inbox), "mode": self.source.mode},
             "counts": self._board.counts(),
             "pending": self.source.pending(),
             "inflight": self._board.inflight(),
             "worker_deaths": self.pool.deaths,
         }
+
+    def _restoration(self) -> dict[str, str]:
+        kit = self.pool.kit
+        if self._settings.restore == "off":
+            return {"restoration": "off"}
+        if kit is None or kit.restorer is None:
+            return {
+                "restoration": "unavailable",
+                "restoration_why": kit.unrestored if kit else "no models are loaded yet",
+            }
+        return {"restoration": "available"}
 
     def metrics(self) -> tuple[bytes, str]:
         self._metrics.load(len(self._board.inflight()), self.source.pending())

@@ -21,10 +21,10 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from handler.options import DEFAULTS, Presets, Resolved, layered, parse
+from handler.options import DEFAULTS, Presets, Resolved, layered
 from handler.presets import built_in, load
 from pipeline.portrait import Limits
-from pipeline.recipe import OPTIONS, FacePolicy, Restore
+from pipeline.recipe import OPTIONS, FacePolicy, Restore, parse_option
 
 _RECIPE: Final = MappingProxyType(
     {
@@ -108,7 +108,7 @@ _PREDICTOR = About(
     "File of the 68 landmarks model", "/models/68.dat", "`MODELS_DIR/shape_predictor_68_face_landmarks.dat`"
 )
 _CODEFORMER = About(
-    "File of the restoration model; in this version only the `models` commands use it",
+    "File of the restoration model",
     "/models/codeformer.pth",
     "`MODELS_DIR/codeformer/codeformer.pth`",
 )
@@ -174,6 +174,11 @@ class CommonSettings(BaseSettings):
     default_photo_enhance: Annotated[bool, _of("photo_enhance")] = DEFAULTS.recipe.photo_enhance
     restore: Annotated[Restore, _of("restore")] = DEFAULTS.recipe.restore
     default_enhance_fidelity: Annotated[float, _of("enhance_fidelity")] = DEFAULTS.recipe.enhance_fidelity
+    identity_limit: Annotated[
+        float,
+        Field(ge=0, le=2, allow_inf_nan=False),
+        About("A restored face farther than this from the photo's (dlib's distance) is dropped", "0.5"),
+    ] = 0.5
     face_policy: Annotated[FacePolicy, _of("face_policy")] = DEFAULTS.recipe.face_policy
     default_max_size_kb: Annotated[int, _of("max_size_kb")] = DEFAULTS.recipe.max_size_kb
     default_dpi: Annotated[int, _of("dpi")] = DEFAULTS.recipe.dpi
@@ -195,7 +200,7 @@ class CommonSettings(BaseSettings):
     @field_validator(*_RECIPE, mode="before")
     @classmethod
     def _as_option(cls, value: object, info: ValidationInfo) -> object:
-        return parse(_RECIPE[str(info.field_name)], value)
+        return parse_option(_RECIPE[str(info.field_name)], value)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -1,9 +1,16 @@
 """Affine geometry between pixel centres, and sampling a picture through it without aliasing."""
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.portrait import Matrix, Pixels, Points
+
+Level = TypeVar("Level", np.uint8, np.float32)
+Raster = NDArray[Level]
+"""H x W x 3 or H x W."""
 
 _FINEST = 1.0
 """A picture is first reduced (area average) to this many pixels per output pixel, then turned and moved once."""
@@ -41,7 +48,7 @@ def corners(width: float, height: float) -> Points:
     return np.array([(-0.5, -0.5), (width - 0.5, -0.5), (width - 0.5, height - 0.5), (-0.5, height - 0.5)])
 
 
-def sample(pixels: Pixels, matrix: Matrix, width: int, height: int) -> Pixels:
+def sample(pixels: Raster[Level], matrix: Matrix, width: int, height: int) -> Raster[Level]:
     """The picture seen through `matrix`, `width` x `height`; beyond its edges the edge pixels go on.
 
     Works for H x W x 3 and H x W. Only the part that is seen is touched, so the cost depends on the output.
@@ -66,7 +73,7 @@ def coverage(shape: tuple[int, ...], matrix: Matrix, width: int, height: int) ->
     return cv2.fillConvexPoly(area, fixed, 255, cv2.LINE_AA, shift)  # type: ignore[return-value]
 
 
-def _seen(pixels: Pixels, matrix: Matrix, width: int, height: int) -> tuple[int, int, int, int]:
+def _seen(pixels: Raster[Level], matrix: Matrix, width: int, height: int) -> tuple[int, int, int, int]:
     area = apply(inverse(matrix), corners(width, height))
     room = 4 + 2 / scale_of(matrix)  # the cubic kernel's reach
     high, wide = pixels.shape[:2]
@@ -80,7 +87,7 @@ def _shift(x: float, y: float) -> Matrix:
     return np.array([[1.0, 0, x], [0, 1.0, y]])
 
 
-def _reduce(part: Pixels, ratio: float) -> tuple[Pixels, Matrix]:
+def _reduce(part: Raster[Level], ratio: float) -> tuple[Raster[Level], Matrix]:
     """The part at about `ratio` of its size, and the exact transform that this was."""
     high, wide = part.shape[:2]
     size = max(1, round(wide * ratio)), max(1, round(high * ratio))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rembg.sessions.u2net_custom import U2netCustomSession
 
-from pipeline.device import chosen, providers
+from pipeline.device import CUDA, chosen, providers
 from pipeline.errors import ModelError
 from pipeline.portrait import Pixels, Points
 
@@ -37,7 +37,8 @@ class Cutout:
     def __init__(self, model: Path, device: str = "cpu", threads: int = 0) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self.device = chosen(device, onnxruntime.get_available_providers())
+        gpu = CUDA in onnxruntime.get_available_providers()
+        self.device = chosen(device, gpu=gpu, runtime="onnxruntime")
         wanted = providers(self.device)
         self.session = _Session("u2net_custom", options, model_path=model, providers=wanted)
         if len(self.session.inner_session.get_providers()) < len(wanted):

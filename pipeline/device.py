@@ -1,6 +1,5 @@
 """Which device the networks run on: chosen once, told in /status."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from pipeline.errors import ModelError
@@ -11,16 +10,15 @@ CUDA: Final = "CUDAExecutionProvider"
 Provider = str | tuple[str, dict[str, Any]]
 
 
-def chosen(device: str, available: Sequence[str]) -> str:
-    """`cpu` or `cuda:N` for the setting `auto`, `cpu`, `cuda` or `cuda:N`; `available` are onnxruntime's providers.
+def chosen(device: str, *, gpu: bool, runtime: str) -> str:
+    """`cpu` or `cuda:N` for the setting `auto`, `cpu`, `cuda` or `cuda:N`; `gpu` says whether the runtime has one.
 
-    ModelError where a GPU is asked for and this onnxruntime has none.
+    ModelError where a GPU is asked for and there is none.
     """
-    if device == "cpu" or (device == "auto" and CUDA not in available):
+    if device == "cpu" or (device == "auto" and not gpu):
         return "cpu"
-    if CUDA not in available:
-        there = ", ".join(available)
-        raise ModelError(f"FACECRAFT_DEVICE={device}, but onnxruntime has only {there} here; set it to cpu or auto")
+    if not gpu:
+        raise ModelError(f"FACECRAFT_DEVICE={device}, but {runtime} finds no GPU here; set it to cpu or auto")
     return device if ":" in device else "cuda:0"
 
 

@@ -7,14 +7,23 @@ from pipeline.models import Verified
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """Verified models, and the device and threads (0: one for each core) to run them on. Picklable."""
+    """Verified models, and the device and threads (0: one for each core) to run them on. Picklable.
+
+    `unrestored` says why there is no `restorer`. A restored face is dropped where dlib's distance between it and the
+    photo's is above `identity_limit`.
+    """
 
     landmarks: Verified
     cutout: Verified
     mmod: Verified | None = None
+    restorer: Verified | None = None
+    unrestored: str = ""
+    identity: Verified | None = None
+    identity_limit: float = 0.5
     device: str = "auto"
     threads: int = 0
 
     @property
     def models(self) -> tuple[Verified, ...]:
-        return tuple(model for model in (self.landmarks, self.mmod, self.cutout) if model)
+        every = (self.landmarks, self.mmod, self.cutout, self.restorer, self.identity)
+        return tuple(model for model in every if model)

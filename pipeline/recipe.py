@@ -77,7 +77,7 @@ OPTIONS: Final[Mapping[str, Option]] = MappingProxyType(
         "restore": Option(
             str,
             "auto",
-            "Restore blurred faces where that helps: auto or off; so far reports only say `unavailable`",
+            "Restore faces: auto (small or soft ones, where the model is there), on (all; needs the model) or off",
             choices=("auto", "on", "off"),
         ),
         "enhance_fidelity": Option(float, "0.7", "Restored face: 0 looks best, 1 stays closest to the photo", 0, 1),

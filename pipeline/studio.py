@@ -11,12 +11,14 @@ from pipeline.affine import compose as joined
 from pipeline.decode import decode
 from pipeline.errors import PhotoRejected
 from pipeline.frame import MOST_WIDENED, Frame, Size, outside, room
+from pipeline.identity import Identity
 from pipeline.kit import Kit
 from pipeline.landmarks import Landmarker
 from pipeline.matte import continued, refined
 from pipeline.portrait import Face, Limits, Matrix, Photo, Picture, Pixels, Portrait, Rendered, Result
 from pipeline.provenance import mark, refuse_own
 from pipeline.recipe import Recipe
+from pipeline.restore import MOST_FACES, Network, Restoration, Restored, blended
 from pipeline.stopwatch import Stopwatch
 
 _LEAST_EYES: Final = 5.0
@@ -26,9 +28,9 @@ _ENLARGED: Final = 2.0
 
 
 class Studio:
-    """All models, loaded once; then one photo at a time."""
+    """All models, loaded once; then one photo at a time. `network` takes the place of the kit's restorer."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, network: Network | None = None) -> None:
         for model in kit.models:
             model.still()
         self._kit = kit
@@ -37,19 +39,28 @@ class Studio:
         self.find = detect.FaceFinder(self._landmarker, kit.mmod.path if kit.mmod else None)
         self.cutout = cutout.Cutout(kit.cutout.path, kit.device, kit.threads)
         self.device = self.cutout.device
+        network = network or _restorer(kit, self.device)
+        identity = Identity(kit.identity.path) if network and kit.identity else None
+        self.restoration = Restoration(network, identity, kit.identity_limit) if network else None
 
     def process(self, data: bytes, recipe: Recipe, limits: Limits, owner: str) -> Result:
         """The photo's portraits, marked as made from the photo at `owner`. PhotoRejected where there is none."""
         watch = Stopwatch()
+        if recipe.restore == "on" and self.restoration is None:
+            raise PhotoRejected("invalid_options", f"restore is on, but {self._kit.unrestored}")
         with watch.stage("decode"):
             photo = decode(data, limits, recipe.background_rgb, refuse_own)
         with watch.stage("detect"):
             faces = self.find(photo.pixels)
         chosen = _chosen(faces, recipe.face_policy, photo)
         portraits = [self.portrait(photo, face, recipe, watch) for face in chosen]
+        others = tuple(face for face in faces if face not in chosen)
+        restored = self._restored(photo, portraits, others, recipe, watch)
+        with watch.stage("tone"):
+            portraits = [_finished(portrait, restored, enhance=recipe.photo_enhance) for portrait in portraits]
         with watch.stage("encode"):
             finished = [_encoded(portrait, recipe, mark(owner)) for portrait in portraits]
-        facts = self._facts(photo, faces, portraits, recipe)
+        facts = self._facts(photo, faces, portraits, recipe) | self._restoration_facts(restored, recipe)
         facts["notes"] = _distinct(facts["notes"], *(notes for _, notes in finished))
         rendered = tuple(
             Rendered(pictures, self._face_facts(portrait))
@@ -58,15 +69,37 @@ class Studio:
         return Result(rendered, facts, watch.stages_ms)
 
     def portrait(self, photo: Photo, face: Face, recipe: Recipe, watch: Stopwatch) -> Portrait:
-        """One face of the photo, framed, cut out and in good light; not yet encoded."""
+        """One face of the photo, framed and cut out; neither restored nor in better light."""
         with watch.stage("landmarks"):
             face = replace(face, landmarks=self._landmarker.refine(photo.pixels, face.landmarks))
         frame = Frame(recipe.width, recipe.height, recipe.face_margin)
         with watch.stage("cutout"):
             portrait = self._cut_out(photo, face, frame, oval=recipe.oval_mask)
-            portrait = replace(portrait, notes=portrait.notes + _edge_notes(photo, portrait, oval=recipe.oval_mask))
-        with watch.stage("tone"):
-            return _toned(portrait) if recipe.photo_enhance else portrait
+            return replace(portrait, notes=portrait.notes + _edge_notes(photo, portrait, oval=recipe.oval_mask))
+
+    def _restored(
+        self, photo: Photo, portraits: list[Portrait], others: tuple[Face, ...], recipe: Recipe, watch: Stopwatch
+    ) -> tuple[Restored, ...]:
+        """What became of the faces that the portraits show, the four largest at most."""
+        if self.restoration is None or recipe.restore == "off":
+            return ()
+        seen = [face for face in others if any(_shows(portrait, face) for portrait in portraits)]
+        faces = [portrait.face.landmarks for portrait in portraits]
+        always = recipe.restore == "on"
+        with watch.stage("restore"):
+            faces += [self._landmarker.refine(photo.pixels, face.landmarks) for face in seen]
+            largest = sorted(faces, key=anatomy.side, reverse=True)[:MOST_FACES]
+            return tuple(
+                self.restoration.face(photo.pixels, points, recipe.enhance_fidelity, always=always)
+                for points in largest
+            )
+
+    def _restoration_facts(self, restored: tuple[Restored, ...], recipe: Recipe) -> dict[str, Any]:
+        """`restoration` in the contract's words, and what became of each face."""
+        outcomes = {face.outcome for face in restored}
+        without = "off" if recipe.restore == "off" else "unavailable"
+        word = next((each for each in ("applied", "dropped", "not_needed") if each in outcomes), without)
+        return {"restoration": word, "restored_faces": [face.facts for face in restored]}
 
     def _cut_out(self, photo: Photo, face: Face, frame: Frame, *, oval: bool) -> Portrait:
         """The portrait in its frame, with the person's alpha; with the background where the mask makes no sense."""
@@ -88,12 +121,12 @@ class Studio:
         self, photo: Photo, faces: tuple[Face, ...], portraits: list[Portrait], recipe: Recipe
     ) -> dict[str, Any]:
         several = ("several_faces",) if len(faces) > 1 else ()
+        points = ("needs_68",) if recipe.restore != "off" and self._landmarker.name != "68" else ()
         return {
             "source": _source(photo),
             "face_count": len(faces),
             "cutout": portraits[0].cutout,
-            "restoration": "off" if recipe.restore == "off" else "unavailable",
-            "notes": _distinct(several, *(portrait.notes for portrait in portraits)),
+            "notes": _distinct(several, points, *(portrait.notes for portrait in portraits)),
             "models": [model.facts for model in self._kit.models],
         }
 
@@ -185,11 +218,32 @@ def _framed(
     return Portrait(compose.foreground(pixels, alpha), alpha, face, to_output, photo.grey, "applied", notes)
 
 
-def _toned(portrait: Portrait) -> Portrait:
-    skin = tone.skin_of(portrait.landmarks, portrait.pixels.shape, portrait.alpha)
+def _shows(portrait: Portrait, face: Face) -> bool:
+    """Whether the middle of the face is visible in the portrait."""
+    (middle,) = np.round(apply(portrait.to_output, anatomy.centre(face.landmarks)[None])).astype(int)
+    height, width = portrait.alpha.shape
+    return bool(0 <= middle[0] < width and 0 <= middle[1] < height and portrait.alpha[middle[1], middle[0]] > 127)
+
+
+def _finished(portrait: Portrait, restored: tuple[Restored, ...], *, enhance: bool) -> Portrait:
+    """With its faces restored and in better light. The light is judged without them: they change nothing else."""
+    pixels = blended(portrait.pixels, portrait.to_output, restored, grey=portrait.grey)
+    return replace(portrait, pixels=_toned(portrait, pixels) if enhance else pixels)
+
+
+def _restorer(kit: Kit, device: str) -> Network | None:
+    if kit.restorer is None:
+        return None
+    from pipeline.restorer import Restorer  # noqa: PLC0415  # without restoration torch is neither loaded nor needed
+
+    return Restorer(kit.restorer.path, device, kit.threads)
+
+
+def _toned(portrait: Portrait, pixels: Pixels) -> Pixels:
+    skin = tone.skin_of(portrait.landmarks, pixels.shape, portrait.alpha)
     scale = scale_of(portrait.to_output)
-    pixels = tone.improve(portrait.pixels, portrait.alpha, skin, grey=portrait.grey, scale=scale)
-    return replace(portrait, pixels=pixels)
+    judged = portrait.pixels
+    return tone.improve(pixels, portrait.alpha, skin, grey=portrait.grey, scale=scale, judged=judged)
 
 
 def _encoded(portrait: Portrait, recipe: Recipe, text: str) -> tuple[tuple[Picture, ...], tuple[str, ...]]:

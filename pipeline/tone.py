@@ -1,5 +1,7 @@
 """Mending light and colour: little, towards a range and never to a point, judged by the person's pixels only."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import cv2
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 from pipeline import light
 from pipeline.light import Floats, Light, Mask
 from pipeline.portrait import Pixels, Points
+
+Correction = Callable[[Pixels], Pixels]
 
 _SOLID: Final = 240
 """Alpha from which a pixel is surely the person's."""
@@ -38,19 +42,44 @@ def skin_of(landmarks: Points, shape: tuple[int, ...], alpha: Pixels) -> Mask:
     return (np.asarray(area) > 0) & (alpha > _SOLID)
 
 
-def improve(pixels: Pixels, alpha: Pixels, skin: Mask, *, grey: bool, scale: float) -> Pixels:
+def improve(
+    pixels: Pixels, alpha: Pixels, skin: Mask, *, grey: bool, scale: float, judged: Pixels | None = None
+) -> Pixels:
     """The picture in better light. Good light stays; grey stays grey.
 
-    `scale`: output pixels per photo pixel; what was enlarged has nothing to sharpen.
+    `scale`: output pixels per photo pixel; what was enlarged has nothing to sharpen. `judged`: the picture before its
+    faces were restored, from which all is measured; so a restored face changes nothing but itself.
     """
-    person = alpha > _SOLID
     if np.count_nonzero(skin) < 64:
         return pixels
-    pixels = _lit(pixels, light.measure(pixels, person, skin), grey=grey)
-    pixels = _unveiled(pixels, person)
-    if not grey:
-        pixels = _coloured(pixels, skin)
-    return sharpened(_denoised(pixels, skin, grey=grey), alpha, _SHARPEN * min(1.0, 1 / scale) ** 2)
+    judged = pixels if judged is None else judged
+    for measure in _steps(alpha, skin, grey=grey, sharpen=_SHARPEN * min(1.0, 1 / scale) ** 2):
+        correct = measure(judged)
+        corrected = correct(pixels)
+        judged = corrected if judged is pixels else correct(judged)
+        pixels = corrected
+    return pixels
+
+
+def _steps(alpha: Pixels, skin: Mask, *, grey: bool, sharpen: float) -> tuple[Callable[[Pixels], Correction], ...]:
+    """What measures a picture as it is after the step before, and gives the correction that it calls for."""
+    person = alpha > _SOLID
+    colour = () if grey else (partial(_colouring, skin=skin),)
+    return (
+        lambda seen: partial(_lit, found=light.measure(seen, person, skin), grey=grey),
+        partial(_unveiling, person=person),
+        *colour,
+        partial(_denoising, skin=skin, grey=grey),
+        lambda _: partial(sharpened, alpha=alpha, amount=sharpen),
+    )
+
+
+def _as_it_is(pixels: Pixels) -> Pixels:
+    return pixels
+
+
+def _by_table(table: Pixels) -> Correction:
+    return lambda pixels: np.asarray(cv2.LUT(pixels, table), np.uint8)
 
 
 def _lit(pixels: Pixels, found: Light, *, grey: bool) -> Pixels:
@@ -61,13 +90,12 @@ def _lit(pixels: Pixels, found: Light, *, grey: bool) -> Pixels:
     if exponent == 1.0:
         return pixels
     table = np.round(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
-    return np.asarray(cv2.LUT(pixels, table), np.uint8)
+    return _by_table(table)(pixels)
 
 
 def _balanced(pixels: Pixels, warm: float) -> Pixels:
     levels = light.linear(np.arange(256))[:, None] * light.gains(warm)
-    tables = light.encoded(_rolled_off(levels)).reshape(1, 256, 3)
-    return np.asarray(cv2.LUT(pixels, tables), np.uint8)
+    return _by_table(light.encoded(_rolled_off(levels)).reshape(1, 256, 3))(pixels)
 
 
 def _rolled_off(levels: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -87,22 +115,23 @@ def _exponent(found: Light) -> float:
     return float(np.clip(np.log(wanted) / np.log(now), _GAMMA[0], 1.6))
 
 
-def _unveiled(pixels: Pixels, person: Mask) -> Pixels:
+def _unveiling(seen: Pixels, person: Mask) -> Correction:
     """Contrast for a picture under a veil: half of what its blacks are too bright is taken off."""
-    darkest = float(np.percentile(pixels[person][::4].max(axis=1), 1))  # every fourth pixel says as much
+    darkest = float(np.percentile(seen[person][::4].max(axis=1), 1))  # every fourth pixel says as much
     if darkest <= _BLACK:
-        return pixels
+        return _as_it_is
     black = (darkest - _BLACK) / 2
-    table = np.round(np.clip((np.arange(256) - black) * 255 / (255 - black), 0, 255)).astype(np.uint8)
-    return np.asarray(cv2.LUT(pixels, table), np.uint8)
+    return _by_table(np.round(np.clip((np.arange(256) - black) * 255 / (255 - black), 0, 255)).astype(np.uint8))
 
 
-def _coloured(pixels: Pixels, skin: Mask) -> Pixels:
-    _, a, b = light.skin_colour(pixels[skin])
+def _colouring(seen: Pixels, skin: Mask) -> Correction:
+    _, a, b = light.skin_colour(seen[skin])
     chroma = max(float(np.hypot(a, b)), 1.0)
     factor = float(np.clip(np.clip(chroma, *_CHROMA) / chroma, 5 / 6, 7 / 6))
-    if abs(factor - 1) < 0.01:
-        return pixels
+    return _as_it_is if abs(factor - 1) < 0.01 else partial(_coloured, factor=factor)
+
+
+def _coloured(pixels: Pixels, factor: float) -> Pixels:
     lab = cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     return _from_lab(np.asarray(lab * np.array([1, factor, factor]), np.float32))
 
@@ -111,11 +140,12 @@ def _from_lab(lab: Floats) -> Pixels:
     return np.asarray(np.round(np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1) * 255), np.uint8)
 
 
-def _denoised(pixels: Pixels, skin: Mask, *, grey: bool) -> Pixels:
-    sigma = _noise(pixels, skin)
-    if sigma < _NOISE:
-        return pixels
-    strength = min(sigma, 10.0)
+def _denoising(seen: Pixels, skin: Mask, *, grey: bool) -> Correction:
+    sigma = _noise(seen, skin)
+    return _as_it_is if sigma < _NOISE else partial(_denoised, strength=min(sigma, 10.0), grey=grey)
+
+
+def _denoised(pixels: Pixels, strength: float, *, grey: bool) -> Pixels:
     if grey:
         calm = cv2.fastNlMeansDenoising(np.ascontiguousarray(pixels[:, :, 1]), None, 0.6 * strength, 5, 11)
         return np.repeat(np.asarray(calm, np.uint8)[:, :, None], 3, axis=2)

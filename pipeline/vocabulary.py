@@ -33,6 +33,7 @@ NOTES: Final = MappingProxyType(
         "mask_suspicious": "the cut-out made no sense, so the background was kept",
         "first_frame_only": "the file holds several pictures; the first was used",
         "face_cut_off": "the face reaches over the photo's edge",
+        "needs_68": "restoration is unavailable with 5 landmarks; it needs the model with 68",
         "person_cut_off": "the photo ends inside the picture, and the person with it",
         "had_transparency": "transparent parts of the photo were filled with the background colour",
         "profile_ignored": "the colour profile could not be used",

@@ -52,6 +52,17 @@ def studio(models: Path):
     return Studio(kit(models))
 
 
+@pytest.fixture(scope="session")
+def codeformer_file(tmp_path_factory: pytest.TempPathFactory):
+    """A restoration model of the published layout with random weights: 377 MB, gone after the tests."""
+    from tests.pipeline.codeformer_weights import save
+
+    path = tmp_path_factory.mktemp("codeformer") / "codeformer.pth"
+    save(path)
+    yield path
+    path.unlink()
+
+
 def pixels(name: str) -> np.ndarray:
     """A sample portrait as H x W x 3, RGB."""
     with Image.open(PORTRAITS / name) as image:

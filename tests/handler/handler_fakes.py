@@ -44,6 +44,7 @@ def result(owner, faces=1):
         "face_count": faces,
         "cutout": "applied",
         "restoration": "unavailable",
+        "restored_faces": [],
         "notes": ["enlarged"],
         "models": [{"name": "u2net", "sha256": "8d", "licence": "Apache-2.0"}],
     }

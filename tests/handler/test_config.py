@@ -99,14 +99,14 @@ def test_all_variables_of_the_original_are_accepted():
         ("DEFAULT_OVAL_MASK", "maybe", "'maybe' is not true or false"),
         ("DEFAULT_BACKGROUND_R", "256", "less than or equal to 255"),
         ("FACE_POLICY", "first", "one of largest, center, all, reject"),
-        ("RESTORE", "on", "not available in this version; write auto or off"),
+        ("RESTORE", "always", "one of auto, on, off"),
         ("AFTER", "delete", "not available in this version; write keep"),
         ("SOURCES", "folder,sqs", "not available in this version; write folder"),
         ("INBOX", "s3://bucket/in", "buckets are not available in this version"),
         ("PRESETS", "/nowhere.toml", "/nowhere.toml cannot be read"),
         ("SQS_QUEUE_URL", "https://x", "not available in this version; remove it"),
         ("WEBHOOK_TOKEN", "x", "not available in this version; remove it"),
-        ("IDENTITY_LIMIT", "0.5", "not available in this version; remove it"),
+        ("IDENTITY_LIMIT", "-1", "greater than or equal to 0"),
         ("INBX", "/in", "is not a setting; did you mean FACECRAFT_INBOX?"),
         ("DEFAULT_WITDH", "1", "did you mean FACECRAFT_DEFAULT_WIDTH?"),
         ("port", "1", "did you mean FACECRAFT_PORT?"),
@@ -207,7 +207,7 @@ def test_limits_and_model_files_follow_the_settings():
     given = settings(MAX_UPLOAD_SIZE_MB="2", MAX_PIXELS_MP="3", PREDICTOR_PATH="/m/68.dat", CODEFORMER_PATH="/m/c.pth")
     assert given.limits() == Limits(max_bytes=2 * 1024 * 1024, max_pixels=3_000_000)
     assert given.model_files() == {"landmarks_68": Path("/m/68.dat"), "codeformer": Path("/m/c.pth")}
-    assert "restoration is not in this version" in given.warnings[0]
+    assert given.warnings == ()
 
 
 def test_commands_without_folders_do_not_ask_for_them():

@@ -59,7 +59,7 @@ def test_the_deepest_folder_with_a_presets_name_decides(path, preset):
         (b"\xff\xfew\x00", "not UTF-8"),
         (b"widht = 800", "did you mean width?"),
         (b"width = 8", "8 is not a whole number from 64 to 4096; for example 648"),
-        (b"restore = 'on'", "not available in this version; write auto or off"),
+        (b"restore = 'maybe'", "one of auto, on, off"),
         (b"[width]\nx = 1", "a value of type dict is not a whole number"),
         (b"a = " + b"[" * 20_000, "nested too deeply"),
         (b"width = " + b"9" * 5000, "not TOML"),

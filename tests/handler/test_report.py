@@ -40,6 +40,7 @@ def test_a_done_photo_s_report_has_every_field_of_the_contract():
         "geometry": face(0)["geometry"],
         "cutout": "applied",
         "restoration": "unavailable",
+        "restored_faces": [],
         "notes": ["enlarged"],
         "outputs": files("anna"),
         "more": [],

@@ -120,7 +120,9 @@ def test_status_tells_what_runs_and_what_came_of_it(service, line):
     assert status["source"] == {"kind": "folder", "inbox": str(service.inbox), "mode": "events"}
     known = {card.name: card.sha256 for card in REGISTRY}
     assert {model["name"]: model["sha256"] for model in status["models"]}.items() <= known.items()
-    assert {"version", "uptime_seconds", "pending", "inflight", "restoration"} <= set(status)
+    assert {"version", "uptime_seconds", "pending", "inflight"} <= set(status)
+    assert status["restoration"] in ("available", "unavailable")
+    assert ("restoration_why" in status) == (status["restoration"] == "unavailable")
 
 
 def test_metrics_count_events_models_and_stages(service, line):
