@@ -19,8 +19,6 @@ from handler import libraries
 
 libraries.prepare()  # before anything imports rembg or onnxruntime
 
-from pipeline.restorer import Restorer  # noqa: E402
-
 from pipeline.affine import apply, sample  # noqa: E402 - see above
 from pipeline.decode import decode  # noqa: E402
 from pipeline.detect import FaceFinder  # noqa: E402
@@ -30,6 +28,7 @@ from pipeline.landmarks import Landmarker  # noqa: E402
 from pipeline.models import card, locate  # noqa: E402
 from pipeline.portrait import Limits, Pixels, Points  # noqa: E402
 from pipeline.restore import SIDE, to_template_from  # noqa: E402
+from pipeline.restorer import Restorer  # noqa: E402
 from tests.bench.machine import machine  # noqa: E402
 
 SAMPLES = Path(__file__).parents[1] / "portraits"
