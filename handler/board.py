@@ -23,6 +23,8 @@ class Board:
         with self._lock:
             self._inflight[event.uri] = time.monotonic()
         self._metrics.received(self._source)
+        if event.known is not None:
+            self._metrics.waited(time.monotonic() - event.known)
         if self._progress:
             self._progress.taken(event)
 

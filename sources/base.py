@@ -1,7 +1,7 @@
 """Events and the sources that yield them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -10,7 +10,8 @@ class Event:
     """This photo, in this version, appeared. A path, never the bytes.
 
     `uri` is `file:///...` (percent-encoded) or `s3://bucket/key` (key decoded); `path` is the photo's place below the
-    inbox with `/` between its parts; `version` is etag/versionId or mtime and size; `receipt` is its source's own.
+    inbox with `/` between its parts; `version` is etag/versionId or mtime and size; `receipt` is its source's own;
+    `known` is when the source first knew of it, in seconds of the monotonic clock.
     """
 
     uri: str
@@ -18,6 +19,7 @@ class Event:
     version: str
     attempt: int = 1
     receipt: str = ""
+    known: float | None = field(default=None, compare=False)
 
 
 class Source(Protocol):

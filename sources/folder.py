@@ -83,7 +83,7 @@ class FolderSource:
         after = self._look(event.path) if before else None
         changed = after is not None and after != before and not self._settled(event.path, after)
         with self._work:
-            self._schedule.settle(event.path, changed=changed)
+            self._schedule.settle(event.path, self._clock(), changed=changed)
             self._work.notify_all()
 
     def retry(self, event: Event, error: str, delay: float) -> None:
@@ -145,7 +145,7 @@ class FolderSource:
             return None
         if item.by_rescan:
             self._count("rescan_found", 1)
-        return Event(file_uri(f"{self._root}/{item.path}"), item.path, look.version, item.attempt)
+        return Event(file_uri(f"{self._root}/{item.path}"), item.path, look.version, item.attempt, known=item.known)
 
     def _ready(self, item: Item, look: Look) -> bool:
         if self._schedule.ripe(item, look, self._clock()):
@@ -219,7 +219,7 @@ class FolderSource:
         if first and batch.ignored:
             self._count("ignored", batch.ignored)
         with self._work:
-            self._schedule.found(batch.paths, by_rescan=by_rescan)
+            self._schedule.found(batch.paths, self._clock(), by_rescan=by_rescan)
             self._work.notify_all()
             return not self._stopped
 

@@ -11,9 +11,10 @@ from sources.look import Look
 
 @dataclass(slots=True)
 class Item:
-    """A path that is queued or waits, and what is known of it."""
+    """A path that is queued or waits, and what is known of it. `known`: since when it is work."""
 
     path: str
+    known: float
     attempt: int = 1
     by_rescan: bool = False
     look: Look | None = None
@@ -23,10 +24,10 @@ class Item:
 
 @dataclass(slots=True)
 class _Held:
-    """A path in someone's hands; `again` if it was announced meanwhile."""
+    """A path in someone's hands; `again`: when it was announced meanwhile."""
 
     look: Look | None = None
-    again: bool = False
+    again: float | None = None
 
 
 class Schedule:
@@ -59,22 +60,23 @@ class Schedule:
         """An event named this path. `unfinished`: it is being written, so one that waits may go on waiting."""
         if held := self._held.get(path):
             # A file that is being written is announced all the time: looking at it again at once would never end.
-            held.again = held.again or not unfinished
+            if held.again is None and not unfinished:
+                held.again = now
         elif item := self._waiting.get(path):
             item.by_rescan = False
             if not unfinished and item.not_before <= now:
                 self._fresh[path] = self._waiting.pop(path)
         else:
-            item = self._fresh.get(path) or self._backlog.pop(path, None) or Item(path)
+            item = self._fresh.get(path) or self._backlog.pop(path, None) or Item(path, now)
             item.by_rescan = False
             self._fresh[path] = item
 
-    def found(self, paths: Iterable[str], *, by_rescan: bool) -> None:
+    def found(self, paths: Iterable[str], now: float, *, by_rescan: bool) -> None:
         """A scan found these to be work."""
         known = (self._held, self._fresh, self._backlog, self._waiting, self._settled or ())
         for path in paths:
             if not any(path in place for place in known):
-                self._backlog[path] = Item(path, by_rescan=by_rescan)
+                self._backlog[path] = Item(path, now, by_rescan=by_rescan)
 
     def scanning(self, running: bool) -> None:
         """While a scan runs, what is settled is remembered: the scan may have seen it before it was."""
@@ -110,33 +112,34 @@ class Schedule:
     def wait(self, item: Item, now: float) -> None:
         """Not complete, not quiet: look again when it could be quiet, or at once if it was announced meanwhile."""
         again = self._held.pop(item.path).again
-        self._wait(item, now if again else item.since + self._settle_seconds)
+        self._wait(item, item.since + self._settle_seconds if again is None else now)
 
     def drop(self, item: Item) -> None:
         """Not there, or not a photo; queued again if it was announced meanwhile."""
-        if self._held.pop(item.path).again:
-            self._fresh[item.path] = Item(item.path)
+        again = self._held.pop(item.path).again
+        if again is not None:
+            self._fresh[item.path] = Item(item.path, again)
 
     def retry(self, path: str, attempt: int, due: float) -> None:
         """Look at a held path again at `due`; if it has not changed by then it need not be quiet again."""
         held = self._held.pop(path, None)
         if held is not None:
             since = float("-inf")
-            self._wait(Item(path, attempt, look=held.look, since=since, not_before=due), due)
+            self._wait(Item(path, due, attempt, look=held.look, since=since, not_before=due), due)
 
     def settling(self, path: str) -> Look | None:
         """How a held path looked when it was yielded; None if it is not held. What is announced from here on counts."""
         held = self._held.get(path)
         if held is None:
             return None
-        held.again = False
+        held.again = None
         return held.look
 
-    def settle(self, path: str, *, changed: bool) -> None:
+    def settle(self, path: str, now: float, *, changed: bool) -> None:
         """Let go of a held path; queue it again if it changed, or was announced after `settling`."""
         held = self._held.pop(path, None)
-        if held is not None and (changed or held.again):
-            self._fresh[path] = Item(path)
+        if held is not None and (changed or held.again is not None):
+            self._fresh[path] = Item(path, now if held.again is None else held.again)
         elif self._settled is not None:
             self._settled.add(path)
 

@@ -133,6 +133,7 @@ def test_metrics_count_events_models_and_stages(service, line):
     assert float(values['facecraft_source_up{source="folder"}']) == 1
     assert float(values["facecraft_model_load_seconds"]) > 0
     assert float(values['facecraft_processing_seconds_count{stage="detect"}']) >= 1
+    assert float(values["facecraft_queue_wait_seconds_count"]) >= 1
     assert 'facecraft_model_info{licence="non-commercial (iBUG 300-W)",name="landmarks_68"' in text
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 import unicodedata
 from pathlib import Path
 
@@ -33,12 +34,14 @@ def stamp(path):
 
 def test_a_photo_renamed_in_is_yielded_at_once(inbox, tmp_path, run):
     (tmp_path / "anna.jpg").write_bytes(jpeg())
+    before = time.monotonic()
     (tmp_path / "anna.jpg").rename(inbox / "anna.jpg")
     event = run.next()
     seen = (inbox / "anna.jpg").stat()
     assert (event.path, event.attempt) == ("anna.jpg", 1)
     assert event.uri == (inbox / "anna.jpg").as_uri()
     assert event.version == f"{seen.st_mtime_ns}-{seen.st_size}"
+    assert before <= event.known <= time.monotonic()
     assert run.source.mode == "events"
 
 

@@ -89,7 +89,7 @@ def test_a_file_that_came_back_while_it_was_found_gone_is_not_lost(schedule):
 def test_held_is_not_taken_again(schedule):
     yielded(schedule)
     schedule.announce("a", 1.0)
-    schedule.found(["a"], by_rescan=True)
+    schedule.found(["a"], 0.0, by_rescan=True)
     assert schedule.take(1.0) is None
     assert not schedule.idle
 
@@ -97,7 +97,7 @@ def test_held_is_not_taken_again(schedule):
 def test_settled_leaves_nothing_behind(schedule):
     yielded(schedule)
     assert schedule.settling("a") == A
-    schedule.settle("a", changed=False)
+    schedule.settle("a", 0.0, changed=False)
     assert schedule.idle
 
 
@@ -107,7 +107,7 @@ def test_what_changed_while_held_is_queued_again(schedule, changed):
     schedule.settling("a")
     if not changed:
         schedule.announce("a", 1.0)
-    schedule.settle("a", changed=changed)
+    schedule.settle("a", 0.0, changed=changed)
     assert schedule.take(1.0).attempt == 1
 
 
@@ -130,12 +130,34 @@ def test_events_and_scans_do_not_shorten_the_delay_of_a_retry(schedule):
     yielded(schedule)
     schedule.retry("a", 2, due=30.0)
     schedule.announce("a", 1.0)
-    schedule.found(["a"], by_rescan=True)
+    schedule.found(["a"], 0.0, by_rescan=True)
     assert schedule.take(29.0) is None
 
 
+def test_a_photo_is_known_since_it_was_first_told_of_or_found(schedule):
+    schedule.found(["a"], 1.0, by_rescan=True)
+    schedule.announce("a", 2.0)
+    schedule.announce("b", 3.0)
+    schedule.announce("b", 4.0)
+    assert [schedule.take(9.0).known, schedule.take(9.0).known] == [1.0, 3.0]
+
+
+def test_what_comes_again_is_known_since_then(schedule):
+    yielded(schedule)
+    schedule.settling("a")
+    schedule.announce("a", 5.0)
+    schedule.settle("a", 7.0, changed=True)
+    item = schedule.take(8.0)
+    assert item.known == 5.0
+    schedule.hold(item, A)
+    schedule.settle("a", 9.0, changed=True)
+    assert schedule.take(9.0).known == 9.0
+    schedule.retry("a", 2, due=60.0)
+    assert schedule.take(60.0).known == 60.0
+
+
 def test_new_photos_and_old_ones_take_turns(schedule):
-    schedule.found([f"old{n}" for n in range(9)], by_rescan=False)
+    schedule.found([f"old{n}" for n in range(9)], 0.0, by_rescan=False)
     for n in range(3):
         schedule.announce(f"new{n}", 0.0)
     taken = [schedule.take(0.0).path for _ in range(8)]
@@ -143,7 +165,7 @@ def test_new_photos_and_old_ones_take_turns(schedule):
 
 
 def test_an_event_brings_a_photo_of_the_backlog_forward(schedule):
-    schedule.found(["a", "b", "c"], by_rescan=True)
+    schedule.found(["a", "b", "c"], 0.0, by_rescan=True)
     schedule.announce("c", 0.0)
     item = schedule.take(0.0)
     assert (item.path, item.by_rescan, len(schedule)) == ("c", False, 2)
@@ -152,18 +174,18 @@ def test_an_event_brings_a_photo_of_the_backlog_forward(schedule):
 def test_what_was_settled_during_a_scan_is_not_found_by_it(schedule):
     yielded(schedule)
     schedule.scanning(True)
-    schedule.settle("a", changed=False)
-    schedule.found(["a", "b"], by_rescan=True)
+    schedule.settle("a", 0.0, changed=False)
+    schedule.found(["a", "b"], 0.0, by_rescan=True)
     assert [schedule.take(0.0).path, schedule.take(0.0)] == ["b", None]
     schedule.scanning(False)
-    schedule.found(["a"], by_rescan=True)
+    schedule.found(["a"], 0.0, by_rescan=True)
     assert schedule.take(0.0).path == "a"
 
 
 @pytest.mark.parametrize("prepare", ["announce", "found", "wait"])
 def test_what_is_gone_is_forgotten(schedule, prepare):
     if prepare == "found":
-        schedule.found(["a"], by_rescan=False)
+        schedule.found(["a"], 0.0, by_rescan=False)
     else:
         schedule.announce("a", 0.0)
     if prepare == "wait":
@@ -191,7 +213,7 @@ class NeverTwice(RuleBasedStateMachine):
 
     @rule(path=PATHS)
     def found(self, path):
-        self.schedule.found([path], by_rescan=True)
+        self.schedule.found([path], self.now, by_rescan=True)
 
     @rule(path=PATHS)
     def forget(self, path):
@@ -218,7 +240,7 @@ class NeverTwice(RuleBasedStateMachine):
         if how == "retry":
             self.schedule.retry(path, 2, self.now + 1)
         elif how == "settle":
-            self.schedule.settle(path, changed=False)
+            self.schedule.settle(path, self.now, changed=False)
         else:
             getattr(self.schedule, how)(*([item, self.now] if how == "wait" else [item]))
 
