@@ -2,15 +2,20 @@
 
 import errno
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from handler.naming import report_folder, report_path
-from sources.base import Store, TooLarge
+from handler.naming import report_folder, report_path, reported_path
+from handler.replies import Sums
+from sources.base import Conflict, Store, TooLarge
 from sources.files import FileStore
 
 Report = Mapping[str, Any]
+
+REPLAY: Final = "replay"
+"""The key in a report that puts its photo back to work; the next report is without it."""
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
 """A report of a thousand faces has less than a tenth of this."""
@@ -27,7 +32,44 @@ def read_report(outbox: Store, path: str) -> tuple[Report | None, str | None]:
 
     OSError where it is no report and too large to be looked into.
     """
-    place = report_path(path)
+    return _read(outbox, report_path(path))
+
+
+def reports(outbox: Store, wanted: Callable[[str], bool] = lambda _path: True) -> Iterator[tuple[str, Report, str]]:
+    """All reports on photos whose path is `wanted`: path, report and version. What is no report of ours is left out.
+
+    OSError as with `read_report`.
+    """
+    for place in outbox.list("reports"):
+        plain = reported_path(place)  # mostly the place says it, and what is not wanted need not be opened
+        if plain is None or wanted(plain):
+            report, version = None, None
+            with suppress(Conflict):  # a service writes it just now, so its photo is in work
+                report, version = _read(outbox, place)
+            path = reported_path(place, _source(report).get("uri"))
+            if path is not None and wanted(path) and report is not None and version is not None:
+                yield path, report, version
+
+
+def known_sums(report: Report | None) -> Sums | None:
+    """What need not be worked on again: as `reported_sums`, but None where it is to be replayed."""
+    return None if report is None or REPLAY in report else reported_sums(report)
+
+
+def reported_sums(report: Report | None) -> Sums | None:
+    """The sums of what the report is about; None where there is none or it does not say."""
+    source = _source(report)
+    if not isinstance(source.get("bytes"), int):
+        return None
+    return Sums(source.get("sha256"), source["bytes"], source.get("sidecar_sha256"))
+
+
+def _source(report: Report | None) -> Mapping[str, Any]:
+    source = report.get("source") if report else None
+    return source if isinstance(source, Mapping) else {}
+
+
+def _read(outbox: Store, place: str) -> tuple[Report | None, str | None]:
     try:
         blob = outbox.read(place, _MAX_BYTES)
     except FileNotFoundError:
@@ -48,8 +90,11 @@ def trusted_stamp(changed_ns: int, read_at_ns: int, granularity: int) -> int:
     one that equals no ctime, and the sum decides next time.
     """
     tick = _COARSE_NS if changed_ns % 1_000_000 == 0 else _RACY_NS
-    if read_at_ns - changed_ns > max(tick, granularity):
-        return changed_ns
+    return changed_ns if read_at_ns - changed_ns > max(tick, granularity) else unsettled_stamp(changed_ns, granularity)
+
+
+def unsettled_stamp(changed_ns: int, granularity: int) -> int:
+    """One that equals no ctime of that content: whatever its report says, the photo is looked at again."""
     return changed_ns - 2 * granularity
 
 

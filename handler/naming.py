@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 MAX_PART: Final = 200
 """Bytes of one name that need no shortening."""
@@ -53,6 +54,28 @@ def report_folder(folder: str) -> str:
 def attempt_path(path: str) -> str:
     """Where the marker of a running or failed attempt lies: all in one folder, so that one listing finds them."""
     return f"{ATTEMPTS}/{_digest(path, 32)}.json"
+
+
+def reported_path(place: str, uri: object = None) -> str | None:
+    """The photo whose report lies at `place`; `uri` is what the report says, of use where the name was changed for it.
+
+    None where no photo's does. Whatever the URI says, it is believed only where it leads to this place.
+    """
+    parts = os.fsdecode(unquote_to_bytes(uri)).split("/") if isinstance(uri, str) else []
+    plain = place.removeprefix("reports/").removesuffix(".json")
+    said = ("/".join(parts[depth:]) for depth in range(len(parts)))
+    return next((path for path in (plain, *said) if report_path(path) == place), None)
+
+
+def original_place(path: str) -> str:
+    """Where a photo lies once it was moved; see `other_original`."""
+    return f"originals/{safe_path(path)}"
+
+
+def other_original(place: str, content: str) -> str:
+    """Where a content with that sha256 lies if another one has the place: `originals/anna~<16 hex digits>.jpg`."""
+    stem, ending = os.path.splitext(place)  # noqa: PTH122 - paths are plain str
+    return f"{stem}~{content[:16]}{ending}"
 
 
 def portrait_stems(path: str) -> Iterator[str]:

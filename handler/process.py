@@ -1,5 +1,6 @@
 """One photo from event to outcome. The only place that decides what is final and what is tried again."""
 
+import errno
 import logging
 import traceback
 from collections.abc import Mapping
@@ -7,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from handler import report
+from handler.after import After
 from handler.attempts import Attempts
-from handler.ledger import Ledger, trusted_stamp
+from handler.ledger import Ledger, known_sums, trusted_stamp, unsettled_stamp
 from handler.options import Presets, Resolved
 from handler.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
 from handler.pool import PoolUnavailable, WorkerDied, WorkerTimedOut
@@ -24,6 +26,8 @@ _log = logging.getLogger(__name__)
 _SOON: Final = 1.0
 _LATER: Final = 10.0
 _LONGEST: Final = 60.0
+_NEVER: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
+"""Errors that trying again each minute does not cure."""
 
 
 class Pool(Protocol):
@@ -51,6 +55,7 @@ class Process:
     ledger: Ledger
     sink: Sink
     attempts: Attempts
+    after: After
     pool: Pool
     turnstile: Turnstile
     base: Resolved
@@ -112,7 +117,7 @@ class Process:
         return Standing(previous, version, attempt)
 
     def _job(self, event: Event, standing: Standing) -> Job:
-        return Job(self.inbox, event.path, self.base, self.presets, self.limits, _known(standing.report))
+        return Job(self.inbox, event.path, self.base, self.presets, self.limits, known_sums(standing.report))
 
     def _settled(self, event: Event, standing: Standing, reply: Reply) -> Outcome:
         match reply:
@@ -121,9 +126,7 @@ class Process:
             case Refused():
                 return self._refused(event, standing, reply)
             case Same(seen):
-                self.ledger.restamp(event.path, self._stamp(seen), standing.version)
-                self.attempts.done(event.path)
-                return Skipped()
+                return self._skipped(event, standing, seen)
             case Gone():
                 self.attempts.done(event.path)
                 return Vanished()
@@ -133,6 +136,14 @@ class Process:
             case Faulted(reason, error):
                 return self._failure(event, standing, reason, error)
 
+    def _skipped(self, event: Event, standing: Standing, seen: Seen) -> Outcome:
+        done = standing.report is not None and standing.report.get("outcome") == "done"
+        with self.sink.turn(event.path, standing.version):
+            if not (done and self._taken(event, seen)):
+                self.ledger.restamp(event.path, self._stamp(seen), standing.version)
+        self.attempts.done(event.path)
+        return Skipped()
+
     def _finished(self, event: Event, standing: Standing, reply: Finished) -> Outcome:
         with self.sink.turn(event.path, standing.version):
             try:
@@ -140,9 +151,31 @@ class Process:
             except PhotoRejected as blocked:
                 refused = Refused(reply.seen, reply.recipe, blocked.reason, blocked.hint)
                 return self._reject(event, standing, refused)
-            self._commit(event, standing, reply.seen, report.done(event, reply, outputs, standing.attempt))
+            self._done(event, standing, reply.seen, report.done(event, reply, outputs, standing.attempt))
         names = tuple(str(file["name"]) for files in outputs for file in files)
         return Done(names, reply.result.stages_ms, tuple(reply.result.facts["notes"]))
+
+    def _done(self, event: Event, standing: Standing, seen: Seen, text: report.Report) -> None:
+        if not self.after.takes:
+            self._commit(event, standing, seen, text)
+            return
+        # until the photo is taken out: a service that dies before that leaves it to be found again
+        unsettled = unsettled_stamp(seen.changed_ns, self.ledger.granularity)
+        version = self.sink.commit(event.path, text, replaces=standing.version, changed_ns=unsettled)
+        if not self._taken(event, seen):
+            self.ledger.restamp(event.path, self._stamp(seen), version)
+        self.attempts.done(event.path)
+
+    def _taken(self, event: Event, seen: Seen) -> bool:
+        """Whether the photo was, or may yet be, taken out of the inbox; else it stays there, and is settled."""
+        try:
+            if self.after.takes:
+                self.after.take(event.path, seen.sums)
+            return self.after.takes
+        except (Conflict, OSError) as error:
+            level = logging.ERROR if isinstance(error, OSError) else logging.WARNING
+            _log.log(level, "after.failed", extra={"uri": event.uri, "after": self.after.what, "why": str(error)})
+            return isinstance(error, OSError) and error.errno not in _NEVER
 
     def _refused(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
         with self.sink.turn(event.path, standing.version):
@@ -181,11 +214,3 @@ class Process:
 
     def _stamp(self, seen: Seen) -> int:
         return trusted_stamp(seen.changed_ns, seen.read_at_ns, self.ledger.granularity)
-
-
-def _known(previous: Mapping[str, Any] | None) -> Sums | None:
-    """The sums that the standing report is about; None where there is none or it says nothing of them."""
-    source = previous.get("source") if previous else None
-    if not isinstance(source, Mapping) or not isinstance(source.get("bytes"), int):
-        return None
-    return Sums(source.get("sha256"), source["bytes"], source.get("sidecar_sha256"))

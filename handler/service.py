@@ -6,6 +6,7 @@ import time
 from typing import Any, Final, cast, get_args
 
 from handler import __version__
+from handler.after import After
 from handler.attempts import Attempts
 from handler.board import Board
 from handler.ledger import Ledger
@@ -73,6 +74,7 @@ class Service:
             ledger=self._ledger,
             sink=Sink(self._outbox),
             attempts=self._attempts,
+            after=After(self._inbox, self._outbox, settings.after),
             pool=self.pool,
             turnstile=Turnstile(),
             base=settings.recipe(),

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from handler.after import What
 from handler.options import DEFAULTS, Presets, Resolved, layered
 from handler.presets import built_in, load
 from pipeline.portrait import Limits
@@ -150,7 +151,11 @@ class CommonSettings(BaseSettings):
         "INFO"
     )
     sources: Annotated[Literal["folder"], _only("folder"), About("Where events come from: folder", "folder")] = "folder"
-    after: Annotated[Literal["keep"], _only("keep"), About("What becomes of a done photo: keep", "keep")] = "keep"
+    after: Annotated[
+        What,
+        BeforeValidator(_lower),
+        About("What becomes of a done photo: keep, move (to `originals` in the outbox) or delete", "move"),
+    ] = "keep"
     rescan_seconds: Annotated[
         _Seconds, Field(ge=1), About("Time between two looks for photos that no event told of", "60")
     ] = 60

@@ -28,7 +28,8 @@ _HEAD, _FOOT = Path(__file__).with_suffix(".html").read_text(encoding="utf-8").s
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the sheet says of one photo. `portraits`: the names of each portrait's files, the PNG first."""
+    """What the sheet says of one photo. `portraits`: the names of each portrait's files, the PNG first; `moved_to`:
+    where in the outbox the photo lies, if it is no longer in the inbox."""
 
     path: str
     state: str = "waiting"
@@ -42,6 +43,7 @@ class Entry:
     background: Colour = Recipe().background_rgb
     portraits: tuple[tuple[str, ...], ...] = ()
     stages_ms: Mapping[str, float] | None = None
+    moved_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,16 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
 from handler import sheet
+from handler.after import moved_to
 from handler.config import SettingsError
 from handler.console import printable
-from handler.ledger import read_report
+from handler.ledger import read_report, reports
 from handler.settings import Settings
 from handler.sheet import Entry, Summary
 from handler.thumbnails import ThumbnailPool, Wanted
@@ -58,7 +60,9 @@ def _fault(target: Path, inbox: Path) -> str | None:
 def write(
     target: Path, settings: Settings, seconds: float, told: Callable[[str], None], stopped: Callable[[], bool]
 ) -> None:
-    """The sheet of all photos that lie in the inbox, from their reports; `seconds` is what the run took.
+    """The sheet of all photos that lie in the inbox or were taken out by FACECRAFT_AFTER, from their reports.
+
+    `seconds` is what the run took.
 
     `told` hears each photo's path. OSError where the sheet cannot be written, Stopped once `stopped` says so; then
     what stood there before still stands.
@@ -71,26 +75,32 @@ def write(
         tempfile.TemporaryFile("w+", encoding="utf-8", dir=target.parent) as cards,
         ThumbnailPool(settings.workers, settings.photo_timeout_seconds) as pool,
     ):
-        wanted = ((each, _wanted(each, inbox, outbox, settings)) for each in entries(settings.inbox, outbox))
-        for number, (shown, pictures) in enumerate(pool.each(wanted), 1):
+        shown = entries(settings.inbox, outbox, taken=settings.after != "keep")
+        wanted = ((each, _wanted(each, inbox, outbox, settings)) for each in shown)
+        for number, (each, pictures) in enumerate(pool.each(wanted), 1):
             if stopped():
                 raise Stopped
-            told(shown.path)
-            counts[shown.state] += 1
-            portraits += len(shown.portraits)
-            cards.write(sheet.card(number, shown, pictures))
+            told(each.path)
+            counts[each.state] += 1
+            portraits += len(each.portraits)
+            cards.write(sheet.card(number, each, pictures))
         cards.seek(0)
         summary = Summary(settings.inbox.name, counts, portraits, seconds, datetime.now(UTC).astimezone())
         _publish(target, summary, cards)
 
 
-def entries(inbox: Path, outbox: FileStore) -> Iterator[Entry]:
-    """All photos in the inbox, by path, as their reports tell them."""
-    for path in sorted(_photos(inbox), key=os.fsencode):
+def entries(inbox: Path, outbox: FileStore, *, taken: bool = False) -> Iterator[Entry]:
+    """All photos in the inbox, by path, as their reports tell them; with `taken` also the done ones that left it."""
+    there = set(_photos(inbox))
+    left = {path for path, report, _ in reports(outbox) if report.get("outcome") == "done"} if taken else set()
+    for path in sorted(there | left, key=os.fsencode):
         try:
-            yield sheet.entry(path, read_report(outbox, path)[0])
+            report, _ = read_report(outbox, path)
         except OSError:  # it is too large to be a report, or may not be read
             yield Entry(path)
+        else:
+            moved = None if path in there else moved_to(outbox, path, report)
+            yield replace(sheet.entry(path, report), moved_to=moved)
 
 
 def _photos(inbox: Path) -> Iterable[str]:
@@ -99,9 +109,9 @@ def _photos(inbox: Path) -> Iterable[str]:
 
 
 def _wanted(shown: Entry, inbox: FileStore, outbox: FileStore, settings: Settings) -> Wanted:
-    photo = None if shown.reason in _UNSHOWABLE else shown.path
+    photo = None if shown.reason in _UNSHOWABLE else shown.moved_to or shown.path
     portraits = tuple(files[0] for files in shown.portraits)
-    return Wanted(inbox, photo, outbox, portraits, shown.background, settings.limits())
+    return Wanted(outbox if shown.moved_to else inbox, photo, outbox, portraits, shown.background, settings.limits())
 
 
 def _publish(target: Path, summary: Summary, cards: IO[str]) -> None:

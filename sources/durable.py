@@ -12,7 +12,7 @@ from sources.base import Conflict
 
 LOCK_SECONDS: Final = 30.0
 
-_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 _NO_LOCKS: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL})
 _CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -137,7 +137,7 @@ def place_new(source: Place, target: Place, guard: Guard, *, link: Link = os.lin
         if os.stat(source[1], dir_fd=source[0]).st_nlink == 1:
             raise Conflict(f"{target[1]!r} stands already") from None
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         with guard():
             _rename_new(source, target)
@@ -158,6 +158,27 @@ def _rename_new(source: Place, target: Place) -> None:
 def replace(source: Place, target: Place) -> None:
     """Give the file its final name, whatever file stands there."""
     os.replace(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0])
+
+
+def move(source: Place, target: Place, is_meant: Callable[[os.stat_result], bool]) -> None:
+    """Within one file system, never over another file, durable there before it goes here. OSError where that cannot be.
+
+    Conflict, and nothing goes, where the file is not what was meant.
+    """
+    if not os.access(".", os.W_OK, dir_fd=source[0]):  # told before a copy is made that would stay
+        raise PermissionError(errno.EACCES, "cannot be taken out of its folder: make that writable", source[1])
+    try:
+        os.link(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0], follow_symlinks=False)
+    except FileExistsError:
+        raise Conflict(f"{target[1]!r} stands already") from None
+    sync_folder(target[0])
+    moved = os.stat(target[1], dir_fd=target[0], follow_symlinks=False)
+    if not is_meant(moved):
+        os.unlink(target[1], dir_fd=target[0])
+        raise Conflict(f"{source[1]!r} was replaced")
+    if os.stat(source[1], dir_fd=source[0], follow_symlinks=False).st_ino != moved.st_ino:
+        raise Conflict(f"{source[1]!r} was replaced")
+    os.unlink(source[1], dir_fd=source[0])
 
 
 def sync_folder(folder: int) -> None:

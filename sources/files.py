@@ -93,9 +93,28 @@ class FileStore:
         ):
             durable.replace((tmp, name), target)
 
-    def delete(self, path: str) -> None:
-        with self._if_there(), self._parent(path) as (folder, name):
-            os.unlink(name, dir_fd=folder)
+    def delete(self, path: str, version: str | None = None) -> None:
+        """See Store. With a version, only where that one stands, else Conflict."""
+        with self._if_there(), self._parent(path) as place:
+            if version is not None:
+                _check_version(place, version)
+            os.unlink(place[1], dir_fd=place[0])
+
+    def move(self, path: str, version: str, target: "FileStore", place: str) -> None:
+        """Below `target`, durable there before it goes here. Conflict where another version stands here, or something
+        there."""
+        try:
+            with self._parent(path) as source, target._parent(place, make=True) as goal:
+                _check_version(source, version)
+                durable.move(source, goal, lambda moved: _is_content(moved, version))
+        except OSError as error:
+            if error.errno != errno.EXDEV and error.errno not in durable.NO_LINKS:
+                raise
+            blob = self.read(path)
+            if blob.version != version:
+                raise Conflict(f"{path!r} was replaced") from error
+            target.write(place, blob.data, stamp_ns=int(version.rsplit("-", 2)[0]))
+            self.delete(path, version)
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Paths of the regular files in the folder `prefix` and below; links and our own STATE are left out."""
@@ -245,6 +264,11 @@ def _read_whole(fd: int, found: os.stat_result, limit: int | None) -> bytes:
 def _version(found: os.stat_result) -> str:
     # no inode: some network and FUSE mounts give a file a new one whenever they look at it
     return f"{found.st_mtime_ns}-{found.st_size}-{found.st_ctime_ns}"
+
+
+def _is_content(found: os.stat_result, version: str) -> bool:
+    """As far as a link, which changes the ctime, lets it be seen."""
+    return _version(found).rpartition("-")[0] == version.rpartition("-")[0]
 
 
 def _check_version(place: durable.Place, version: str) -> None:

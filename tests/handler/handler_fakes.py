@@ -1,6 +1,7 @@
 """What the tests of the handler share: small portraits, a pool without processes, replies as a worker gives them."""
 
 import io
+import json
 import threading
 from collections import deque
 from dataclasses import replace
@@ -8,13 +9,22 @@ from dataclasses import replace
 from PIL import Image, PngImagePlugin
 
 from handler import modelworker
+from handler.after import After
+from handler.attempts import Attempts
+from handler.ledger import Ledger
+from handler.naming import ATTEMPTS, report_path
 from handler.options import DEFAULTS, recipe_facts
+from handler.process import Process
 from handler.replies import Finished, Refused, Same
-from pipeline.portrait import Picture, Rendered, Result
+from handler.sink import Sink
+from handler.turnstile import Turnstile
+from pipeline.portrait import Limits, Picture, Rendered, Result
 from pipeline.provenance import PNG_KEY, mark
 from pipeline.vocabulary import REASONS
 from sources.base import Event
+from sources.files import FileStore
 
+MAX_ATTEMPTS = 3
 SOURCE = {"format": "JPEG", "width": 30, "height": 40}
 
 
@@ -92,3 +102,45 @@ class FakePool:
 
 def event(inbox, path):
     return Event(inbox.uri(path), path, "v1")
+
+
+class Desk:
+    """An inbox, an outbox, and services that process photos from one to the other."""
+
+    def __init__(self, root):
+        self.inbox, self.outbox = FileStore(root / "in"), FileStore(root / "out")
+        for store in (self.inbox, self.outbox):
+            store.root.mkdir(exist_ok=True)
+        self.services = []
+        self.process = self.service()
+
+    def service(self, *answers, after="keep"):
+        """Another service on the same folders, after what died left its suspects."""
+        attempts = Attempts(self.outbox)
+        attempts.suspects(self.inbox.exists)
+        self.services.append(attempts)
+        return Process(
+            inbox=self.inbox, ledger=Ledger(self.outbox), sink=Sink(self.outbox), attempts=attempts,
+            after=After(self.inbox, self.outbox, after),
+            pool=FakePool(*answers), turnstile=Turnstile(), base=DEFAULTS, presets={}, limits=Limits(),
+            max_attempts=MAX_ATTEMPTS,
+        )  # fmt: skip
+
+    def photo(self, path, data=b"a photo"):
+        place = self.inbox.root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+        return event(self.inbox, path)
+
+    def run(self, event, *answers):
+        self.process.pool.answers.extend(answers)
+        return self.process(event)
+
+    def report(self, path):
+        return json.loads((self.outbox.root / report_path(path)).read_bytes())
+
+    def images(self):
+        return sorted(path for path in self.outbox.list() if not path.startswith("reports/"))
+
+    def markers(self):
+        return list(self.outbox.stamps(ATTEMPTS))

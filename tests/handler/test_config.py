@@ -100,7 +100,7 @@ def test_all_variables_of_the_original_are_accepted():
         ("DEFAULT_BACKGROUND_R", "256", "less than or equal to 255"),
         ("FACE_POLICY", "first", "one of largest, center, all, reject"),
         ("RESTORE", "always", "one of auto, on, off"),
-        ("AFTER", "delete", "not available in this version; write keep"),
+        ("AFTER", "tag", "'keep', 'move' or 'delete'; for example FACECRAFT_AFTER=move"),
         ("SOURCES", "folder,sqs", "not available in this version; write folder"),
         ("INBOX", "s3://bucket/in", "buckets are not available in this version"),
         ("PRESETS", "/nowhere.toml", "/nowhere.toml cannot be read"),

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from handler.naming import attempt_path, portrait_stems, report_folder, report_path, safe_path
+from handler.naming import (
+    attempt_path,
+    original_place,
+    other_original,
+    portrait_stems,
+    report_folder,
+    report_path,
+    reported_path,
+    safe_path,
+)
+from sources.files import file_uri
 
 ODD = st.sampled_from(
     ["", ".", "..", "%", "%2E", "%252E", "%2E%2E", "%25", "%00", "\0", "a.json", "a.json%", "a", "reports", "x" * 201]
@@ -33,6 +43,32 @@ def test_two_photos_never_share_a_report(one, other):
     assert safe_path(one) != safe_path(other)
     assert report_path(one) != report_path(other)
     assert attempt_path(one) != attempt_path(other)
+
+
+@given(PATHS)
+@example("../a.json/\0/" + "x" * 300)
+@example("a/" * 500 + "b")
+def test_a_report_s_place_and_what_it_says_lead_back_to_its_photo(path):
+    assert reported_path(report_path(path), file_uri(f"/in/box/{path}")) == path
+
+
+@pytest.mark.parametrize("uri", [None, 7, "", "file:///in/otto.jpg", "file:///in/%ff"])
+def test_a_report_that_says_something_else_is_told_by_its_place(uri):
+    assert reported_path("reports/sales/anna.jpg.json", uri) == "sales/anna.jpg"
+    assert reported_path("reports/a.json%/b.jpg.json", uri) is None
+
+
+@pytest.mark.parametrize("path", ["sales/anna.jpg", "anna", "x" * 300 + ".jpg", "../a.jpg", "a/.jpg"])
+def test_originals_keep_their_ending_and_fit(path):
+    place = original_place(path)
+    other = other_original(place, "ab" * 32)
+
+    assert place.startswith("originals/")
+    assert {"..", ""}.isdisjoint(parts(other))
+    assert other != place
+    assert "~abababababababab" in other
+    assert os.path.splitext(other)[1] == os.path.splitext(place)[1]  # noqa: PTH122 - paths are plain str
+    assert all(len(os.fsencode(part)) <= 255 for part in parts(other))
 
 
 @given(PATHS)

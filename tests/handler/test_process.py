@@ -1,6 +1,5 @@
 """One photo from event to outcome, in real folders; only the model workers are played."""
 
-import json
 import resource
 import shutil
 import threading
@@ -8,66 +7,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
-from handler_fakes import FakePool, done, event, refused
+from handler_fakes import MAX_ATTEMPTS, Desk, FakePool, done, event, refused
 
-from handler.attempts import Attempts
 from handler.ledger import Ledger
-from handler.naming import ATTEMPTS, portrait_stems, report_path
-from handler.options import DEFAULTS
+from handler.naming import portrait_stems, report_path
 from handler.outcome import Done, Failed, Rejected, Skipped, Vanished
 from handler.pool import PoolUnavailable, WorkerDied, WorkerTimedOut
-from handler.process import Process
 from handler.replies import Changed, Faulted
 from handler.sink import Sink
-from handler.turnstile import Turnstile
-from pipeline.portrait import Limits
-from sources.files import FileStore
 
-MAX_ATTEMPTS = 3
 SOON = 10.0
 DIED, TIMED_OUT = WorkerDied("the worker ended with exit code -11"), WorkerTimedOut("no result after 120 s")
 UNREADABLE = Faulted("unreadable", "[Errno 5] Input/output error")
-
-
-class Desk:
-    """An inbox, an outbox, and services that process photos from one to the other."""
-
-    def __init__(self, root):
-        self.inbox, self.outbox = FileStore(root / "in"), FileStore(root / "out")
-        for store in (self.inbox, self.outbox):
-            store.root.mkdir()
-        self.services = []
-        self.process = self.service()
-
-    def service(self, *answers):
-        """Another service on the same folders, after what died left its suspects."""
-        attempts = Attempts(self.outbox)
-        attempts.suspects(self.inbox.exists)
-        self.services.append(attempts)
-        return Process(
-            inbox=self.inbox, ledger=Ledger(self.outbox), sink=Sink(self.outbox), attempts=attempts,
-            pool=FakePool(*answers), turnstile=Turnstile(), base=DEFAULTS, presets={}, limits=Limits(),
-            max_attempts=MAX_ATTEMPTS,
-        )  # fmt: skip
-
-    def photo(self, path, data=b"a photo"):
-        place = self.inbox.root / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
-        return event(self.inbox, path)
-
-    def run(self, event, *answers):
-        self.process.pool.answers.extend(answers)
-        return self.process(event)
-
-    def report(self, path):
-        return json.loads((self.outbox.root / report_path(path)).read_bytes())
-
-    def images(self):
-        return sorted(path for path in self.outbox.list() if not path.startswith("reports/"))
-
-    def markers(self):
-        return list(self.outbox.stamps(ATTEMPTS))
 
 
 @pytest.fixture

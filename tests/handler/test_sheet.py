@@ -212,6 +212,24 @@ def test_all_photos_of_the_inbox_are_told_in_order_and_nothing_else(tmp_path):
     assert [(each.path, each.state) for each in found] == [("a/z.jpg", "waiting"), ("b.jpg", "done")]
 
 
+def test_done_photos_that_were_taken_out_are_told_with_their_place(tmp_path):
+    for name in ("in/b.jpg", "out/originals/a/z.jpg", "out/originals/c~abababababababab.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for name, outcome in {"a/z": "done", "b": "done", "c": "done", "gone": "done", "cat": "rejected"}.items():
+        report = DONE | {"outcome": outcome, "source": {"sha256": "ab" * 32, "bytes": 1}}
+        FileStore(tmp_path / "out").write(f"reports/{name}.jpg.json", json.dumps(report).encode())
+
+    found = entries(tmp_path / "in", FileStore(tmp_path / "out"), taken=True)
+
+    assert [(each.path, each.moved_to) for each in found] == [
+        ("a/z.jpg", "originals/a/z.jpg"),
+        ("b.jpg", None),
+        ("c.jpg", "originals/c~abababababababab.jpg"),
+        ("gone.jpg", None),
+    ]
+
+
 @pytest.fixture
 def inbox(tmp_path):
     for folder in ("in/sales", "out"):
@@ -224,9 +242,9 @@ def inbox(tmp_path):
     return tmp_path / "in"
 
 
-def test_once_writes_a_sheet_of_the_whole_inbox(inbox, tmp_path, models_dir):
-    file = tmp_path / "out" / "sheet.html"
-    ended = run("once", inbox, tmp_path / "out", "--sheet", file, environ=environment(models_dir))
+def test_once_writes_a_sheet_of_the_whole_inbox_and_of_what_it_moved(inbox, tmp_path, models_dir):
+    file, environ = tmp_path / "out" / "sheet.html", environment(models_dir, AFTER="move")
+    ended = run("once", inbox, tmp_path / "out", "--sheet", file, environ=environ)
 
     assert (ended.returncode, ended.stderr) == (1, "")
     assert ended.stdout.splitlines()[-2:] == [f"sheet     {file}", "2 done, 0 skipped, 2 rejected, 0 failed"]
@@ -239,8 +257,9 @@ def test_once_writes_a_sheet_of_the_whole_inbox(inbox, tmp_path, models_dir):
     red, green, blue = images["Portrait sales/sally.png on #FF0000"].getpixel((1, 1))
     assert (red > 240, max(green, blue) < 20) == (True, True)
 
+    assert sorted(path.name for path in inbox.rglob("*")) == ["broken.jpg", "no_face_cat.png", "sales"]
     before = file.read_bytes()
-    again = run("once", inbox, tmp_path / "out", "--sheet", file, environ=environment(models_dir))
+    again = run("once", inbox, tmp_path / "out", "--sheet", file, environ=environ)
     assert "0 done, 0 skipped, 0 rejected" in again.stdout
     assert re.findall(rb"<article.*</article>", before, re.DOTALL) == re.findall(
         rb"<article.*</article>", file.read_bytes(), re.DOTALL

@@ -1,0 +1,84 @@
+"""What becomes of a photo that is done, once its report stands: FACECRAFT_AFTER."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+from handler.ledger import Report, reported_sums
+from handler.naming import original_place, other_original
+from handler.options import SIDECAR_BYTES
+from handler.replies import Sums
+from sources.base import Blob, Conflict, TooLarge
+from sources.files import FileStore
+from sources.ignore import SIDECAR
+
+What = Literal["keep", "move", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Takes done photos out of the inbox; `keep` leaves them there."""
+
+    inbox: FileStore
+    outbox: FileStore
+    what: What = "keep"
+
+    @property
+    def takes(self) -> bool:
+        return self.what != "keep"
+
+    def take(self, path: str, sums: Sums) -> None:
+        """Take photo and sidecar out of the inbox; `sums` tell what was worked on.
+
+        Conflict where they are others by now, or others have their places; OSError where they cannot go.
+        """
+        photo = self._meant(path, sums.bytes, sums.sha256)
+        sidecar = self._meant(f"{path}{SIDECAR}", SIDECAR_BYTES, sums.sidecar_sha256)
+        if photo:
+            place = self._out(path, photo, original_place(path))
+            if sidecar:  # last: if the service dies in between, the photo must not lie there with other options
+                self._out(f"{path}{SIDECAR}", sidecar, f"{place}{SIDECAR}")
+
+    def _meant(self, path: str, limit: int, expected: str | None) -> Blob | None:
+        """What lies there, None where nothing is meant to."""
+        try:
+            found = self.inbox.read(path, limit)
+        except FileNotFoundError:
+            found = None
+        except TooLarge as error:
+            raise Conflict(f"{path!r} is another one by now") from error
+        if (found and _sum(found)) != expected:
+            raise Conflict(f"{path!r} is another one by now")
+        return found
+
+    def _out(self, path: str, found: Blob, place: str) -> str:
+        """Gives its place; what was moved earlier is never replaced."""
+        if self.what == "delete":
+            self.inbox.delete(path, found.version)
+            return place
+        content = _sum(found)
+        if _sum_at(self.outbox, place) not in (None, content):
+            place = other_original(place, content)
+        if _sum_at(self.outbox, place) == content:
+            self.inbox.delete(path, found.version)
+        else:
+            self.inbox.move(path, found.version, self.outbox, place)
+        return place
+
+
+def moved_to(outbox: FileStore, path: str, report: Report | None) -> str | None:
+    """Where the photo of this report lies in the outbox, if it was moved there."""
+    sums, place = reported_sums(report), original_place(path)
+    places = (other_original(place, sums.sha256), place) if sums and sums.sha256 else ()
+    return next((each for each in places if outbox.exists(each)), None)
+
+
+def _sum(found: Blob) -> str:
+    return sha256(found.data).hexdigest()
+
+
+def _sum_at(outbox: FileStore, place: str) -> str | None:
+    try:
+        return _sum(outbox.read(place))
+    except FileNotFoundError:
+        return None
