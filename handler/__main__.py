@@ -7,8 +7,10 @@ from pathlib import Path
 
 from handler import __version__, commands
 from handler.config import SettingsError
+from handler.replay import NOT_DONE, Selection
 from handler.server import ServerError
 from pipeline.errors import ModelError
+from pipeline.vocabulary import REASONS
 
 _EPILOG = """
 Settings come from FACECRAFT_ variables, for example FACECRAFT_INBOX=/photos/in; README.md lists them all.
@@ -37,6 +39,20 @@ def parser() -> argparse.ArgumentParser:
         help="then write a contact sheet of all photos in IN: one HTML page with each photo before and after",
     )
     commands.add_parser("check", help="check settings and models, and name the fix for each fault")
+    replay = commands.add_parser("replay", help="put rejected and failed photos back to work; give at least one option")
+    replay.add_argument("--all", action="store_true", help="all rejected and failed photos")
+    replay.add_argument(
+        "--name", metavar="NAME", help="this photo: its path or name, or a pattern such as 'sales/*.jpg'"
+    )
+    replay.add_argument(
+        "--reason", choices=sorted(REASONS), metavar="REASON", help="rejected or failed for this reason"
+    )
+    replay.add_argument("--outcome", choices=("rejected", "failed", "done"), help="only those; done: portraits anew")
+    replay.add_argument(
+        "--recipe",
+        action="store_true",
+        help="photos, done ones too, whose options have changed since they were settled",
+    )
     models = commands.add_parser("models", help="bring, verify or list the models")
     models.add_argument("action", choices=("fetch", "verify", "list"), help="what to do")
     models.add_argument("names", nargs="*", metavar="NAME", help="only these models; `models list` shows the names")
@@ -48,7 +64,18 @@ def run(arguments: argparse.Namespace) -> int:
         return commands.once(arguments.inbox, arguments.outbox, arguments.sheet)
     if arguments.command == "models":
         return commands.models(arguments.action, arguments.names)
+    if arguments.command == "replay":
+        return commands.replay(_selection(arguments))
     return commands.watch() if arguments.command == "watch" else commands.check()
+
+
+def _selection(arguments: argparse.Namespace) -> Selection:
+    """Ends with the usage where nothing says which photos: all of them are put back only where that is said."""
+    if not any((arguments.all, arguments.name, arguments.reason, arguments.outcome, arguments.recipe)):
+        parser().error("replay: say which photos, for example --reason no_face_detected, --name anna.jpg or --all")
+    usual = NOT_DONE | {"done"} if arguments.recipe else NOT_DONE
+    outcomes = frozenset({arguments.outcome}) if arguments.outcome else usual
+    return Selection(outcomes, arguments.name, arguments.reason, arguments.recipe)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

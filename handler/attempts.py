@@ -89,6 +89,15 @@ class Attempts:
         self._outbox.delete(attempt_path(path))
         self._suspects.discard(path)
 
+    def find(self, path: str) -> tuple[Marker | None, bool]:
+        """The photo's marker, and whether a living service works on it. Writes nothing."""
+        marker = self._read(attempt_path(path))
+        return marker, marker is not None and self._lives(marker.service)
+
+    def services(self) -> int:
+        """How many services live on this outbox, as far as its file system's locks tell. Writes nothing."""
+        return sum(self._lives(name.removesuffix(".lock")) for name in self._outbox.stamps(SERVICES))
+
     def is_suspect(self, path: str) -> bool:
         """Whether it was in work when a service died, and has to run alone."""
         return path in self._suspects

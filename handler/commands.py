@@ -15,6 +15,7 @@ from handler import fetch, log
 from handler.config import SettingsError, load, load_common
 from handler.console import Console, printable
 from handler.models import faults
+from handler.replay import Replay, Selection
 from handler.server import ServerThread, make_app
 from handler.service import Service
 from handler.settings import CommonSettings, Settings
@@ -102,6 +103,33 @@ def check() -> int:
     if not found:
         print(f"well: the settings, and the models in {settings.models_dir}")
     return NOT_ALL_DONE if found else WELL
+
+
+def replay(selection: Selection) -> int:
+    """Put settled photos back to work."""
+    settings = _with_folders(load())
+    counts = {"replay": 0, "waits": 0, "left": 0}
+    try:
+        work = Replay(settings)
+        for each in work.run(selection):
+            counts[each.fate] += 1
+            print(f"{each.fate:<9} {printable(each.path)}: {printable(each.why)}", flush=True)
+        services = work.attempts.services()
+    except OSError as error:
+        print(f"replay: {error}; put that right and repeat the command", file=sys.stderr)
+        return WRONG_USE
+    print(f"{counts['replay']} put back to work, {counts['waits']} waiting for their photos, {counts['left']} left")
+    if counts["replay"] and not services:
+        print("no service runs on this outbox: start `python -m handler watch`, or use `once`")
+    return NOT_ALL_DONE if counts["left"] or (selection.name and not any(counts.values())) else WELL
+
+
+def _with_folders(settings: Settings) -> Settings:
+    """SettingsError where one of them is not there: what is away must not look empty."""
+    away = [folder for folder in (settings.inbox, settings.outbox) if not folder.is_dir()]
+    if away:
+        raise SettingsError([f"{folder} is not there; mount or make it, or name another folder" for folder in away])
+    return settings
 
 
 def models(action: str, names: Sequence[str]) -> int:

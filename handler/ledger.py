@@ -40,7 +40,7 @@ def reports(outbox: Store, wanted: Callable[[str], bool] = lambda _path: True) -
 
     OSError as with `read_report`.
     """
-    for place in outbox.list("reports"):
+    for place in sorted(outbox.list("reports")):  # at once: a folder that is written to meanwhile may list a name twice
         plain = reported_path(place)  # mostly the place says it, and what is not wanted need not be opened
         if plain is None or wanted(plain):
             report, version = None, None
@@ -62,6 +62,12 @@ def reported_sums(report: Report | None) -> Sums | None:
     if not isinstance(source.get("bytes"), int):
         return None
     return Sums(source.get("sha256"), source["bytes"], source.get("sidecar_sha256"))
+
+
+def digest(report: Report) -> str | None:
+    """That of the recipe which the report was made with; None where it came to none."""
+    recipe = report.get("recipe")
+    return recipe.get("digest") if isinstance(recipe, Mapping) else None
 
 
 def _source(report: Report | None) -> Mapping[str, Any]:

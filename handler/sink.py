@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
-from handler.ledger import read_report
+from handler.ledger import REPLAY, read_report
 from handler.naming import portrait_stems, report_path
 from pipeline.errors import PhotoRejected
 from pipeline.portrait import Picture, Rendered
@@ -17,6 +18,9 @@ from sources.base import Blob, Conflict, Store, TooLarge
 _MAX_BYTES: Final = 256 * 1024 * 1024
 _TRIES: Final = 5
 _KINDS: Final = ("png", "jpg")
+_LONG_AGO: Final = 0
+"""A stamp that no photo's ctime equals."""
+
 _BLOCKING: Final = (IsADirectoryError, NotADirectoryError, PermissionError, TooLarge)
 
 Output = dict[str, Any]
@@ -83,8 +87,17 @@ class Sink:
         for name in [*_names(standing), *self._leftovers(path)]:
             if name not in kept and self._is_own(path, name):
                 self.outbox.delete(name)
+        return self._write_report(path, report, replaces, changed_ns)
+
+    def replay(self, path: str, report: Mapping[str, Any], *, replaces: str) -> None:
+        """Put the photo of a standing report back to work; report and images stand until the next report does."""
+        with self.turn(path, replaces):
+            again = {**report, REPLAY: datetime.now(UTC).isoformat(timespec="seconds")}
+            self._write_report(path, again, replaces, _LONG_AGO)
+
+    def _write_report(self, path: str, report: Mapping[str, Any], replaces: str | None, stamp_ns: int) -> str:
         text = json.dumps(report, indent=2) + "\n"  # ASCII: names that are no UTF-8 stay what they are
-        return self.outbox.write(report_path(path), text.encode("ascii"), replaces=replaces, stamp_ns=changed_ns)
+        return self.outbox.write(report_path(path), text.encode("ascii"), replaces=replaces, stamp_ns=stamp_ns)
 
     def _standing_report(self, path: str, replaces: str | None) -> Mapping[str, Any] | None:
         report, version = read_report(self.outbox, path)

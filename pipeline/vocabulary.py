@@ -20,9 +20,9 @@ REASONS: Final = MappingProxyType(
         "name_blocked": "Something that is not a result lies where the result belongs: move it away.",
         # failed: the photo may be fine
         "unreadable": "The photo or its sidecar could not be read: check permissions, and the disk or network behind.",
-        "processing_crashed": "Each attempt ended its process: send the photo in another format or delete this report.",
+        "processing_crashed": "Each attempt ended its process: send the photo in another format, or `replay` it.",
         "processing_timed_out": "Took longer than FACECRAFT_PHOTO_TIMEOUT_SECONDS: raise that or send a smaller photo.",
-        "processing_error": "Processing failed each time: see this report's error; delete the report to try again.",
+        "processing_error": "Processing failed each time: see this report's error; `replay` tries it again.",
     }
 )
 

@@ -6,7 +6,7 @@ from service_runner import environment, run
 from handler import __version__
 from handler.__main__ import main, parser
 
-COMMANDS = ("watch", "once", "check", "models")
+COMMANDS = ("watch", "once", "check", "replay", "models")
 
 
 @pytest.fixture
@@ -17,7 +17,17 @@ def environ(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["wach"], ["once"], ["once", "in"], ["models"], ["models", "steal"], ["watch", "in"], ["--port=1"]],
+    [
+        [],
+        ["wach"],
+        ["once"],
+        ["once", "in"],
+        ["models"],
+        ["models", "steal"],
+        ["watch", "in"],
+        ["--port=1"],
+        ["replay"],
+    ],
 )
 def test_wrong_use_ends_with_2_and_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as end:
@@ -54,7 +64,10 @@ def test_version(capsys):
     assert (end.value.code, capsys.readouterr().out) == (0, f"facecraft {__version__}\n")
 
 
-@pytest.mark.parametrize("command", [["watch"], ["once", "in", "out"], ["check"], ["models", "list"]])
+@pytest.mark.parametrize(
+    "command",
+    [["watch"], ["once", "in", "out"], ["check"], ["models", "list"], ["replay", "--all"]],
+)
 def test_settings_that_are_not_right_are_told_in_one_block(environ, command):
     folders = {"FACECRAFT_INBOX": "/in", "FACECRAFT_OUTBOX": "/out"}
     ended = run(*command, environ=environ | folders | {"FACECRAFT_WIDHT": "3", "FACECRAFT_PORT": "x"})

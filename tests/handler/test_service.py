@@ -89,6 +89,20 @@ def test_a_photo_without_a_face_is_answered_with_what_to_do(service, portraits):
     assert not (service.outbox / "cat.png").exists()
 
 
+def test_a_rejected_photo_that_is_put_back_is_worked_on_again_without_a_restart(service, portraits):
+    uri = service.drop(portraits / CAT, "again/cat.png")
+    service.settled(uri)
+    folders = environment("none", INBOX=service.inbox, OUTBOX=service.outbox)
+
+    put_back = run("replay", "--name", "again/cat.png", environ=folders)
+    # a rescan may look at it once more in between, because it was read at once after it was written
+    line = next(line for line in iter(lambda: service.settled(uri), None) if line["outcome"] != "skipped")
+
+    assert put_back.returncode == 0
+    assert put_back.stdout.startswith("replay    again/cat.png: no_face_detected\n1 put back to work")
+    assert (line["event"], "replay" in service.report("again/cat.png")) == ("photo.rejected", False)
+
+
 def test_each_face_gets_a_portrait_where_the_policy_says_all(service, portraits):
     service.settled(service.drop(portraits / TWO, "team/two.jpg", sidecar="face_policy = 'all'"))
 
