@@ -39,6 +39,8 @@ def parser() -> argparse.ArgumentParser:
         help="then write a contact sheet of all photos in IN: one HTML page with each photo before and after",
     )
     commands.add_parser("check", help="check settings and models, and name the fix for each fault")
+    doctor = commands.add_parser("doctor", help="say what will happen to a file, or why nothing does")
+    doctor.add_argument("files", nargs="+", metavar="FILE", help="its path, from here or from the inbox")
     replay = commands.add_parser("replay", help="put rejected and failed photos back to work; give at least one option")
     replay.add_argument("--all", action="store_true", help="all rejected and failed photos")
     replay.add_argument(
@@ -64,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         return commands.once(arguments.inbox, arguments.outbox, arguments.sheet)
     if arguments.command == "models":
         return commands.models(arguments.action, arguments.names)
+    if arguments.command == "doctor":
+        return commands.doctor(arguments.files)
     if arguments.command == "replay":
         return commands.replay(_selection(arguments))
     return commands.watch() if arguments.command == "watch" else commands.check()

@@ -105,6 +105,17 @@ def check() -> int:
     return NOT_ALL_DONE if found else WELL
 
 
+def doctor(files: Sequence[str]) -> int:
+    """What will happen to each of these files, or why nothing does."""
+    from handler.doctor import Doctor  # noqa: PLC0415  # it brings the picture decoders, which `watch` has no use for
+
+    one = Doctor(load())
+    verdicts = [one.examine(file) for file in files]
+    for file, verdict in zip(files, verdicts, strict=True):
+        print(f"{printable(file)} {printable(verdict.text)}")
+    return WELL if all(verdict.well for verdict in verdicts) else NOT_ALL_DONE
+
+
 def replay(selection: Selection) -> int:
     """Put settled photos back to work."""
     settings = _with_folders(load())

@@ -61,20 +61,21 @@ def work(job: Job) -> Reply:
 
 def answer(job: Job, studio: "Studio") -> Reply:
     """What this studio makes of the photo. Always a reply."""
-    return _answered(job, functools.partial(_processed, studio))
+    return answered(job, functools.partial(_processed, studio))
 
 
 def look(job: Job) -> Reply:
     """Only read the photo, for a report that says nothing else of it. Same also where it cannot be read."""
     read_at = time.time_ns()
-    reply = _answered(job, lambda _job, _photo, _sidecar, seen: Same(seen))
+    reply = answered(job, lambda _job, _photo, _sidecar, seen: Same(seen))
     if isinstance(reply, Faulted):
         newest = max(job.inbox.changed(job.path), job.inbox.changed(f"{job.path}.toml"))
         return Same(Seen(Sums(None, 0), newest, read_at))
     return reply
 
 
-def _answered(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> Reply:
+def answered(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> Reply:
+    """What `use` makes of photo and sidecar, unless they are what is `known` or cannot be read. Always a reply."""
     try:
         return _read(job, use)
     except FileNotFoundError:

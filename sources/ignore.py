@@ -21,22 +21,25 @@ _UNFINISHED: Final = (
 
 
 def ignored_name(name: str) -> str | None:
-    """Why a file of this name is never a photo; None if it may be one."""
+    """Why a file of this name is never a photo, with the pattern; None if it may be one."""
     if name.startswith("."):
-        return "hidden"
+        return "hidden (.*)"
     lower = name.lower()
     if lower.endswith(SIDECAR):
-        return "sidecar"
-    if lower.endswith(_UNFINISHED) or lower.startswith("~$"):
-        return "temporary"
-    return "system file" if lower in _SYSTEM_FILES else None
+        return f"sidecar (*{SIDECAR})"
+    if lower.startswith("~$"):
+        return "temporary (~$*)"
+    if lower.endswith(_UNFINISHED):
+        return f"temporary (*{next(ending for ending in _UNFINISHED if lower.endswith(ending))})"
+    return f"system file ({lower})" if lower in _SYSTEM_FILES else None
 
 
 def ignored_folder(name: str) -> str | None:
-    """Why photos are never looked for in a folder of this name; None if they are."""
+    """Why photos are never looked for in a folder of this name, with the pattern; None if they are."""
     if name.startswith("."):
-        return "hidden folder"
-    return "system folder" if name.lower() in _SYSTEM_FOLDERS else None
+        return "hidden folder (.*)"
+    lower = name.lower()
+    return f"system folder ({lower})" if lower in _SYSTEM_FOLDERS else None
 
 
 def why_ignored(path: str) -> str | None:

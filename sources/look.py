@@ -5,11 +5,13 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sources.complete import is_complete
 from sources.ignore import SIDECAR
 
 _GONE = (FileNotFoundError, NotADirectoryError)
+_KINDS: Final = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Look:
 
 
 class NoPhoto(Exception):
-    """Whatever its name says: a folder, pipe, socket or device, or a link to one, to nothing or out of the inbox."""
+    """Whatever its name says, it is what the message says: a folder, pipe, socket or device, or a link to one or out of
+    the root."""
 
 
 def look_at(root: str, path: str) -> Look | None:
@@ -41,7 +44,7 @@ def look_at(root: str, path: str) -> Look | None:
     except _GONE:
         return None
     if not stat.S_ISREG(seen.st_mode):
-        raise NoPhoto(path)
+        raise NoPhoto(_KINDS.get(stat.S_IFMT(seen.st_mode), "a device"))
     changed_ns = max(seen.st_ctime_ns, sidecar_changed_ns(full))
     return Look(seen.st_mtime_ns, seen.st_size, seen.st_ino, changed_ns)
 
@@ -82,8 +85,8 @@ def _target(root: str, full: str) -> os.stat_result:
         real = os.path.realpath(full, strict=True)
     except OSError as error:
         if error.errno == errno.ELOOP:  # no disk's fault, and no later look will find anything else
-            raise NoPhoto(full) from error
+            raise NoPhoto("a link that leads in circles") from error
         raise
     if not real.startswith(os.path.join(os.path.realpath(root), "")):  # noqa: PTH118 - "/" must not become "//"
-        raise NoPhoto(full)
+        raise NoPhoto("a link that leads out of the folder")
     return Path(real).stat()

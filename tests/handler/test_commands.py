@@ -6,7 +6,7 @@ from service_runner import environment, run
 from handler import __version__
 from handler.__main__ import main, parser
 
-COMMANDS = ("watch", "once", "check", "replay", "models")
+COMMANDS = ("watch", "once", "check", "doctor", "replay", "models")
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def environ(tmp_path):
         ["models", "steal"],
         ["watch", "in"],
         ["--port=1"],
-        ["replay"],
+        ["doctor"],
     ],
 )
 def test_wrong_use_ends_with_2_and_the_usage(arguments, capsys):
@@ -66,7 +66,7 @@ def test_version(capsys):
 
 @pytest.mark.parametrize(
     "command",
-    [["watch"], ["once", "in", "out"], ["check"], ["models", "list"], ["replay", "--all"]],
+    [["watch"], ["once", "in", "out"], ["check"], ["models", "list"], ["doctor", "a.jpg"], ["replay", "--all"]],
 )
 def test_settings_that_are_not_right_are_told_in_one_block(environ, command):
     folders = {"FACECRAFT_INBOX": "/in", "FACECRAFT_OUTBOX": "/out"}

@@ -94,11 +94,13 @@ def test_a_rejected_photo_that_is_put_back_is_worked_on_again_without_a_restart(
     service.settled(uri)
     folders = environment("none", INBOX=service.inbox, OUTBOX=service.outbox)
 
+    before = run("doctor", "again/cat.png", environ=folders)
     put_back = run("replay", "--name", "again/cat.png", environ=folders)
     # a rescan may look at it once more in between, because it was read at once after it was written
     line = next(line for line in iter(lambda: service.settled(uri), None) if line["outcome"] != "skipped")
 
-    assert put_back.returncode == 0
+    assert (before.returncode, put_back.returncode) == (1, 0)
+    assert before.stdout.startswith("again/cat.png was rejected: no_face_detected: No face was found")
     assert put_back.stdout.startswith("replay    again/cat.png: no_face_detected\n1 put back to work")
     assert (line["event"], "replay" in service.report("again/cat.png")) == ("photo.rejected", False)
 

@@ -10,26 +10,26 @@ from sources.ignore import photo_of, why_folder_ignored, why_ignored
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        (".hidden.jpg", "hidden"),
-        ("._anna.jpg", "hidden"),
-        ("sales/.DS_Store", "hidden"),
-        (".anna.jpg.A1b2C3", "hidden"),
-        ("Thumbs.db", "system file"),
-        ("DESKTOP.INI", "system file"),
-        ("anna.jpg~", "temporary"),
-        ("~$anna.jpg", "temporary"),
-        ("anna.jpg.part", "temporary"),
-        ("anna.JPG.FilePart", "temporary"),
-        ("anna.jpg.crdownload", "temporary"),
-        ("anna.jpg.!ut", "temporary"),
-        ("anna.jpg.swp", "temporary"),
-        ("anna.jpg.toml", "sidecar"),
-        ("@eaDir/anna.jpg", "system folder"),
-        ("a/__MACOSX/b/anna.jpg", "system folder"),
-        ("$RECYCLE.BIN/anna.jpg", "system folder"),
-        ("lost+found/anna.jpg", "system folder"),
-        (".stfolder/anna.jpg", "hidden folder"),
-        ("a/.Trashes/anna.jpg", "hidden folder"),
+        (".hidden.jpg", "hidden (.*)"),
+        ("._anna.jpg", "hidden (.*)"),
+        ("sales/.DS_Store", "hidden (.*)"),
+        (".anna.jpg.A1b2C3", "hidden (.*)"),
+        ("Thumbs.db", "system file (thumbs.db)"),
+        ("DESKTOP.INI", "system file (desktop.ini)"),
+        ("anna.jpg~", "temporary (*~)"),
+        ("~$anna.jpg", "temporary (~$*)"),
+        ("anna.jpg.part", "temporary (*.part)"),
+        ("anna.JPG.FilePart", "temporary (*.filepart)"),
+        ("anna.jpg.crdownload", "temporary (*.crdownload)"),
+        ("anna.jpg.!ut", "temporary (*.!ut)"),
+        ("anna.jpg.swp", "temporary (*.swp)"),
+        ("anna.jpg.toml", "sidecar (*.toml)"),
+        ("@eaDir/anna.jpg", "system folder (@eadir)"),
+        ("a/__MACOSX/b/anna.jpg", "system folder (__macosx)"),
+        ("$RECYCLE.BIN/anna.jpg", "system folder ($recycle.bin)"),
+        ("lost+found/anna.jpg", "system folder (lost+found)"),
+        (".stfolder/anna.jpg", "hidden folder (.*)"),
+        ("a/.Trashes/anna.jpg", "hidden folder (.*)"),
     ],
 )
 def test_names_that_are_never_photos(path, why):
@@ -46,7 +46,7 @@ def test_all_other_names_may_be_photos(path):
 
 @given(st.text(min_size=1).filter(lambda name: "/" not in name and name[0] != "."))
 def test_a_sidecar_is_ignored_and_names_its_photo(name):
-    assert why_ignored(f"{name}.toml") == "sidecar"
+    assert why_ignored(f"{name}.toml") == "sidecar (*.toml)"
     assert photo_of(f"{name}.toml") == name
 
 
