@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +32,8 @@ class FolderSource:
 
     Scans at start and `rescan_seconds` after each scan. A path is in one pair of hands at a time: it is not yielded
     again before `ack` or `retry`; what changed meanwhile is then looked at again. With `once` the iteration ends when
-    all is settled. Several threads may iterate, each over its own `iter(source)`.
+    all is settled. Several threads may iterate, each over its own `iter(source)`. Not more than `most` paths are
+    remembered at a time (about 0.5 KB each), but for `once`, which scans but once.
     """
 
     def __init__(  # noqa: PLR0913 - each is a setting or a seam of its own, and all but the root go by name
@@ -42,6 +44,7 @@ class FolderSource:
         rescan_seconds: float,
         settled_in: SettledIn,
         once: bool = False,
+        most: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
         on_count: Count = _uncounted,
         watcher: Callable[[str, Report], Watch] = Watcher,
@@ -52,10 +55,10 @@ class FolderSource:
         self._clock = clock
         self._count = on_count
         self._watch = watcher(self._root, self._heard)
-        self._schedule = Schedule(settle_seconds)
+        self._schedule = Schedule(settle_seconds, sys.maxsize if once else most)
         self._work = threading.Condition()
         self._stopped = False
-        scanner = Scanner(self._root, settled_in)
+        scanner = Scanner(self._root, settled_in, self._watch.hear)
         self._rescans = Rescans(scanner, None if once else self._watch, self, rescan_seconds, clock)
 
     def __iter__(self) -> Iterator[Event]:
@@ -64,7 +67,7 @@ class FolderSource:
 
     @property
     def mode(self) -> str:
-        """`events`, or `polling` where the system gives none and the rescan finds everything."""
+        """`events`, or `polling` where they may not tell of everything, so that the rescan comes more often."""
         return self._watch.mode
 
     def attached(self) -> str | None:
@@ -118,6 +121,8 @@ class FolderSource:
         with self._work:
             while not self._over():
                 if (item := self._schedule.take(self._clock())) is not None:
+                    if self._schedule.room_again():
+                        self._rescans.want()
                     return item
                 self._work.wait(self._until(self._schedule.next_time()))
         return None
@@ -145,6 +150,7 @@ class FolderSource:
             return None
         if item.by_rescan:
             self._count("rescan_found", 1)
+            self._watch.missed(item.path)
         return Event(file_uri(f"{self._root}/{item.path}"), item.path, look.version, item.attempt, known=item.known)
 
     def _ready(self, item: Item, look: Look) -> bool:
@@ -219,9 +225,9 @@ class FolderSource:
         if first and batch.ignored:
             self._count("ignored", batch.ignored)
         with self._work:
-            self._schedule.found(batch.paths, self._clock(), by_rescan=by_rescan)
+            room = self._schedule.found(batch.paths, self._clock(), by_rescan=by_rescan)
             self._work.notify_all()
-            return not self._stopped
+            return room and not self._stopped
 
     def ended(self) -> None:
         """For the scan's thread."""

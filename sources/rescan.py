@@ -8,8 +8,14 @@ from typing import Final, Protocol
 from sources.scan import Batch, ReportsAway, Scanner
 from sources.watch import Watch
 
-_LOST_SECONDS: Final = 5.0
-"""How long at most until a root that is gone is looked for again."""
+SOON_SECONDS: Final = 5.0
+"""How long at most until a root that is gone is looked for again, and one whose events cannot be relied on."""
+
+_SHARE: Final = 20
+"""One part in so many of the time may go into scans that come more often than they were asked for."""
+
+_FOLDERS_MOST: Final = 10_000
+"""New folders that are remembered; of more than that the scan of the whole knows best."""
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +49,7 @@ class Rescans:
         self._wanted = threading.Condition()
         self._folders: dict[str, None] = {}
         self._next = float("-inf")
-        self._tried = self._scanned = self._stopped = False
+        self._tried = self._listed = self._scanned = self._stopped = False
         self._thread = threading.Thread(target=self._run, name="folder-scan", daemon=True)
 
     def start(self) -> None:
@@ -55,7 +61,7 @@ class Rescans:
     def want(self, folder: str = "") -> None:
         """Scan this folder soon, "" for all of the root."""
         with self._wanted:
-            if folder:
+            if folder and len(self._folders) < _FOLDERS_MOST:
                 self._folders[folder] = None
             else:
                 self._next = float("-inf")
@@ -98,33 +104,51 @@ class Rescans:
 
     def _scan(self, top: str) -> None:
         self._finder.scanning(True)
+        began = self._clock()
         try:
-            self._pass_on(top)
+            if top:
+                self._part(top)
+            else:
+                self._whole()
         except OSError as error:
             self._lost(error)
         else:
-            self._well(top)
+            self._again(self._pause(self._clock() - began, whole=not top))
         finally:
             self._finder.scanning(False)
 
-    def _pass_on(self, top: str) -> None:
-        if self._watch is not None and not top:
+    def _whole(self) -> None:
+        if self._watch is not None:
             self._watch.attach()  # before the listing: nothing may fall between the two
-        first = not top and not self._scanned
-        for batch in self._scanner.unsettled(top):
-            if not self._finder.found(batch, by_rescan=not top and not first, first=first):
+        first = not self._scanned
+        for batch in self._scanner.unsettled():
+            if not self._finder.found(batch, by_rescan=not first, first=first):
+                break
+            while (folder := self._wanted_folder()) is not None:  # what is new does not wait for the end
+                self._part(folder)
+        else:
+            self._scanned = True
+        if self.trouble and self._listed:
+            _log.info("The inbox %r can be scanned again.", self._scanner.root)
+        self.trouble, self._listed = None, True
+
+    def _part(self, folder: str) -> None:
+        for batch in self._scanner.unsettled(folder):
+            if not self._finder.found(batch, by_rescan=False, first=False):
                 return
 
-    def _well(self, top: str) -> None:
-        if top:
-            return
-        if self._scanned and self.trouble:
-            _log.info("The inbox %r can be scanned again.", self._scanner.root)
-        self.trouble, self._scanned = None, True
-        self._again(self._seconds)
+    def _wanted_folder(self) -> str | None:
+        with self._wanted:
+            return self._folders.popitem()[0] if self._folders else None
+
+    def _pause(self, took: float, *, whole: bool) -> float:
+        """Seconds until the next scan of the whole; without events more often, as far as its cost allows."""
+        if self._watch is None or self._watch.mode == "events":
+            return self._seconds if whole else threading.TIMEOUT_MAX
+        return min(self._seconds, max(SOON_SECONDS, took * _SHARE))
 
     def _lost(self, error: OSError) -> None:
-        delay = min(self._seconds, _LOST_SECONDS)
+        delay = min(self._seconds, SOON_SECONDS)
         what = "reports in the outbox cannot be listed"
         if not isinstance(error, ReportsAway):
             what = f"inbox {self._scanner.root!r} cannot be scanned"

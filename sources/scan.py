@@ -19,6 +19,10 @@ _BATCH = 1000
 _log = logging.getLogger(__name__)
 
 
+def _nothing(_folder: str) -> None:
+    pass
+
+
 class ReportsAway(OSError):
     """What is settled cannot be told: nothing is wrong with the folder of the photos."""
 
@@ -34,9 +38,11 @@ class Batch:
 class Scanner:
     """Scans below one root; remembers only which folders it has complained about."""
 
-    def __init__(self, root: str, settled_in: SettledIn) -> None:
+    def __init__(self, root: str, settled_in: SettledIn, before: Callable[[str], None] = _nothing) -> None:
+        """`before` is called with each folder before it is listed."""
         self.root = root
         self._settled_in = settled_in
+        self._before = before
         self._unreadable: set[str] = set()
 
     def unsettled(self, top: str = "") -> Iterator[Batch]:
@@ -66,6 +72,7 @@ class Scanner:
     def _folder(self, folder: str, folders: list[str], settled: Settled) -> Iterator[Batch]:
         place = f"{self.root}/{folder}" if folder else self.root
         prefix = f"{folder}/" if folder else ""
+        self._before(folder)
         sidecars = _sidecars(place)
         with os.scandir(place) as entries:
             while names := tuple(islice(entries, _BATCH)):

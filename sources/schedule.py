@@ -1,6 +1,7 @@
 """What is to be looked at, when, and what is held. Pure: no disk, no threads, the time is handed in (seconds)."""
 
 import heapq
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,10 +35,13 @@ class Schedule:
     """Every path is in one place only: queued (fresh or backlog), waiting for a time, or held. So nothing runs twice.
 
     What events announce and what scans find take turns, so that 100,000 old photos do not delay the next new one.
+    Of more than `most` paths it remembers only that there are more: a later scan finds them again.
     """
 
-    def __init__(self, settle_seconds: float) -> None:
+    def __init__(self, settle_seconds: float, most: int = sys.maxsize) -> None:
         self._settle_seconds = settle_seconds
+        self._most = most
+        self._left_out = False
         self._fresh: OrderedDict[str, Item] = OrderedDict()
         self._backlog: OrderedDict[str, Item] = OrderedDict()
         self._waiting: dict[str, Item] = {}
@@ -66,17 +70,30 @@ class Schedule:
             item.by_rescan = False
             if not unfinished and item.not_before <= now:
                 self._fresh[path] = self._waiting.pop(path)
-        else:
-            item = self._fresh.get(path) or self._backlog.pop(path, None) or Item(path, now)
+        elif item := self._fresh.get(path) or self._backlog.pop(path, None) or self._new(path, now):
             item.by_rescan = False
             self._fresh[path] = item
 
-    def found(self, paths: Iterable[str], now: float, *, by_rescan: bool) -> None:
-        """A scan found these to be work."""
+    def found(self, paths: Iterable[str], now: float, *, by_rescan: bool) -> bool:
+        """A scan found these to be work. False where there is no room for more."""
         known = (self._held, self._fresh, self._backlog, self._waiting, self._settled or ())
         for path in paths:
             if not any(path in place for place in known):
-                self._backlog[path] = Item(path, now, by_rescan=by_rescan)
+                if (item := self._new(path, now)) is None:
+                    return False
+                item.by_rescan = by_rescan
+                self._backlog[path] = item
+        return True
+
+    def room_again(self) -> bool:
+        """True once after something was left out, when half of the room is free."""
+        again = self._left_out and len(self) <= self._most // 2
+        self._left_out = self._left_out and not again
+        return again
+
+    def _new(self, path: str, now: float) -> Item | None:
+        self._left_out = self._left_out or len(self) >= self._most
+        return None if len(self) >= self._most else Item(path, now)
 
     def scanning(self, running: bool) -> None:
         """While a scan runs, what is settled is remembered: the scan may have seen it before it was."""

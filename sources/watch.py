@@ -3,26 +3,14 @@
 import errno
 import logging
 import os
-import warnings
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileAttribEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
+from sources import inotify
+from sources.inotify import Heard, Inotify
+from sources.mounts import silent_mounts
 
 Kind = Literal["created", "changed", "unfinished", "gone", "folder", "lost", "overflow"]
 """File: created, changed, unfinished (being written), gone. `folder`: one appeared. `lost`: the root is gone.
@@ -31,20 +19,16 @@ Kind = Literal["created", "changed", "unfinished", "gone", "folder", "lost", "ov
 Report = Callable[[Kind, str], None]
 """(kind, path below the root): called from other threads."""
 
-_KINDS: Final[dict[type[FileSystemEvent], Kind]] = {
-    FileCreatedEvent: "created",
-    FileClosedEvent: "changed",
-    FileAttribEvent: "changed",
-    FileModifiedEvent: "unfinished",
-    FileDeletedEvent: "gone",
-    DirCreatedEvent: "folder",
-}
-# Opening and reading are left out: we would hear ourselves.
-_HEARD: Final = [*_KINDS, FileMovedEvent, DirMovedEvent, DirDeletedEvent]
-_OVERFLOW_LOGGER: Final = "watchdog.observers.inotify_c"
+_KINDS: Final[tuple[tuple[int, Kind], ...]] = (
+    (inotify.CREATE | inotify.MOVED_TO, "created"),
+    (inotify.CLOSE_WRITE | inotify.ATTRIB, "changed"),
+    (inotify.MODIFY, "unfinished"),
+    (inotify.DELETE | inotify.MOVED_FROM, "gone"),
+)
 _LIMITS: Final = (errno.ENOSPC, errno.EMFILE)
+_LISTING_TELLS: Final = (errno.EACCES, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _RAISE: Final = (
-    " Raise the limits on the host, for example: "
+    "raise the limits on the host, for example: "
     "sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
 )
 _log = logging.getLogger(__name__)
@@ -53,107 +37,186 @@ _log = logging.getLogger(__name__)
 class Watch(Protocol):
     """A way to hear of changes below a root."""
 
-    mode: str
-    """`events`, or `polling` where there are none and the rescan finds everything."""
+    @property
+    def mode(self) -> str:
+        """`events`, or `polling` where they may not tell of everything: then it is rescanned more often."""
 
     def attach(self) -> None:
-        """Hear the root that stands there now; called before every rescan. OSError if there is none."""
+        """Hear the root that stands there now; called before every scan of the whole. OSError if there is none."""
+
+    def hear(self, folder: str) -> None:
+        """Hear this folder too; called before it is listed, so that nothing falls between the two."""
+
+    def missed(self, path: str) -> None:
+        """A rescan found this, and no event told of it."""
 
     def close(self) -> None:
         """Hear nothing more; threads are joined."""
 
 
 class Watcher:
-    """Watches through the system's own events, and begins anew when the root was replaced or its watch died."""
+    """Watches through the kernel's own events, and begins anew when the root was replaced or its watch died."""
 
     def __init__(self, root: str, report: Report) -> None:
-        self.mode = "polling"
         self._root = root
         self._report = report
-        self._observer: BaseObserver | None = None
+        self._ear: _Ear | None = None
         self._identity = (0, 0)
-        self._complained = False
-        self._hook = _OverflowHook(report)
+        self._deaf_to_some = False
+        self._troubles: set[str] = set()
+
+    @property
+    def mode(self) -> str:
+        return "polling" if self._troubles or self._ear is None else "events"
 
     def attach(self) -> None:
         seen = Path(self._root).stat()
         identity = (seen.st_dev, seen.st_ino)
-        if self._hears() and identity == self._identity:
-            return
-        self._detach()
-        self._identity = identity
+        if not self._deaf_to_some:
+            self._recovered("folders")
+        self._deaf_to_some = False
+        if self._ear is None or not self._ear.hears() or identity != self._identity:
+            self._begin()
+            self._identity = identity
+        self._check_mounts()
+
+    def hear(self, folder: str) -> None:
         try:
-            self._observe()
+            if self._ear:
+                self._ear.add(folder)
         except OSError as error:
-            self._detach()
-            self._complain(error)
-        else:
-            self.mode, self._complained = "events", False
+            if error.errno not in _LISTING_TELLS:
+                self._deaf_to_some = True
+                self._trouble("folders", f"none from the folder {folder!r}, and perhaps others ({_why(error)})")
+
+    def missed(self, path: str) -> None:
+        if self._ear and not self._ear.heard:
+            self._trouble("silence", f"none told of {path!r}, nor of anything else so far")
 
     def close(self) -> None:
-        self._detach()
-        logging.getLogger(_OVERFLOW_LOGGER).removeHandler(self._hook)
+        ear, self._ear = self._ear, None
+        if ear:
+            ear.close()
 
-    def _hears(self) -> bool:
-        """The observer outlives both its emitter, which ends without a word with the root, and its reader's error."""
-        if self._observer is None:
-            return False
-        reader = getattr(self._observer, "_inotify_fd", self._observer)  # no public name; elsewhere there is none
-        return reader.is_alive() and all(emitter.is_alive() for emitter in self._observer.emitters)
+    def _begin(self) -> None:
+        self.close()
+        try:
+            self._ear = _Ear(self._root, self._hears)
+        except OSError as error:
+            self._trouble("none", f"there are none ({_why(error)})")
+        else:
+            self._recovered("none")
 
-    def _observe(self) -> None:
-        logging.getLogger(_OVERFLOW_LOGGER).addHandler(self._hook)
-        # A folder made inside a new folder is watched twice, which is harmless, but as an error would end the reader.
-        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
-        observer = self._observer = Observer()
-        observer.schedule(_Handler(self._root, self._report), self._root, recursive=True, event_filter=_HEARD)
-        observer.start()
+    def _hears(self, kind: Kind, path: str) -> None:
+        self._recovered("silence")
+        self._report(kind, path)
 
-    def _detach(self) -> None:
-        self.mode, observer, self._observer = "polling", self._observer, None
-        if observer is not None:
-            observer.stop()
-            if observer.is_alive():
-                observer.join()
+    def _check_mounts(self) -> None:
+        if kinds := silent_mounts(self._root):
+            self._trouble("mount", f"mounts of the kind {', '.join(kinds)} do not tell what other machines change")
+        else:
+            self._recovered("mount")
 
-    def _complain(self, error: OSError) -> None:
-        if self._complained:
-            return
-        self._complained = True
-        _log.warning(
-            "No events from the folder %r (%s): its photos are found by the rescan alone. Each rescan tries again.%s",
-            self._root, error.strerror, _RAISE if error.errno in _LIMITS else "",
-        )  # fmt: skip
+    def _trouble(self, name: str, what: str) -> None:
+        if name not in self._troubles:
+            self._troubles.add(name)
+            _log.warning(
+                "Events from the inbox %r cannot be relied on: %s. It is scanned more often.", self._root, what
+            )
+
+    def _recovered(self, name: str) -> None:
+        if name in self._troubles:
+            self._troubles.discard(name)
+            _log.info("Events of the inbox %r can be heard again.", self._root)
 
 
-class _Handler(FileSystemEventHandler):
+def _why(error: OSError) -> str:
+    return f"{error.strerror}; {_RAISE}" if error.errno in _LIMITS else str(error.strerror)
+
+
+class _Ear:
+    """One queue of the kernel's events, and the thread that reads it."""
+
     def __init__(self, root: str, report: Report) -> None:
+        self.heard = False
         self._root = root
         self._report = report
+        self._lock = threading.Lock()
+        self._paths: dict[int, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._closed = False
+        self._queue = Inotify()
+        try:
+            self.add("")
+        except OSError:
+            self._queue.close()
+            raise
+        self._thread = threading.Thread(target=self._read, name="folder-events", daemon=True)
+        self._thread.start()
 
-    def dispatch(self, event: FileSystemEvent) -> None:
-        kind = _KINDS.get(type(event))
-        if kind:
-            self._report(kind, self._below(event.src_path))
-        elif isinstance(event, FileMovedEvent):
-            self._report("gone", self._below(event.src_path))
-            self._report("created", self._below(event.dest_path))
-        elif isinstance(event, DirMovedEvent):
-            self._report("folder", self._below(event.dest_path))
-        elif isinstance(event, DirDeletedEvent) and not self._below(event.src_path):
+    def hears(self) -> bool:
+        """Whether the thread lives, and the root is not gone from under its watch."""
+        return self._thread.is_alive() and "" in self._numbers
+
+    def add(self, folder: str) -> None:
+        """OSError where the folder cannot be heard: ENOSPC where there are no watches left."""
+        with self._lock:
+            number = self._queue.add(f"{self._root}/{folder}", follow=not folder)
+            before = self._numbers.get(folder, number)
+            if before != number:  # another folder has its name now
+                self._paths.pop(before, None)
+                self._queue.remove(before)
+            self._numbers[folder], self._paths[number] = number, folder
+
+    def close(self) -> None:
+        self._closed = True
+        self._queue.wake()
+        self._thread.join()
+        self._queue.close()
+
+    def _read(self) -> None:
+        while not self._closed:
+            for heard in self._queue.read():
+                self.heard = True
+                self._pass_on(heard)
+
+    def _pass_on(self, heard: Heard) -> None:
+        folder = self._paths.get(heard.number)
+        if heard.mask & inotify.OVERFLOW:
+            self._report("overflow", "")
+        elif folder is None:
+            return
+        elif heard.mask & (inotify.IGNORED | inotify.MOVE_SELF):
+            self._ended(folder, heard)
+        else:
+            path = f"{folder}/{os.fsdecode(heard.name)}".lstrip("/")
+            self._folder(path, heard.mask) if heard.mask & inotify.FOLDER else self._file(path, heard.mask)
+
+    def _ended(self, folder: str, heard: Heard) -> None:
+        """A watch ended with its folder; a folder that moved is told by the one above it, but for the root."""
+        if heard.mask & inotify.MOVE_SELF and folder:
+            return
+        with self._lock:
+            self._forget(folder, heard.number)
+        if not folder:
             self._report("lost", "")
 
-    def _below(self, path: bytes | str) -> str:
-        return os.fsdecode(path)[len(self._root) :].lstrip("/")
+    def _folder(self, path: str, mask: int) -> None:
+        if mask & (inotify.CREATE | inotify.MOVED_TO):
+            self._report("folder", path)
+        elif mask & inotify.MOVED_FROM:
+            with self._lock:
+                below = [each for each in self._numbers.items() if f"{each[0]}/".startswith(f"{path}/")]
+                for folder, number in below:
+                    self._forget(folder, number)
 
+    def _forget(self, folder: str, number: int) -> None:
+        if self._numbers.get(folder) == number:
+            del self._numbers[folder]
+        if self._paths.get(number) == folder:  # else it is heard under its new name already
+            del self._paths[number]
+            self._queue.remove(number)
 
-class _OverflowHook(logging.Handler):
-    """watchdog tells of dropped events in its log only."""
-
-    def __init__(self, report: Report) -> None:
-        super().__init__(logging.WARNING)
-        self._report = report
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "overflow" in record.getMessage():
-            self._report("overflow", "")
+    def _file(self, path: str, mask: int) -> None:
+        if kind := next((kind for which, kind in _KINDS if mask & which), None):
+            self._report(kind, path)

@@ -3,6 +3,7 @@
 import io
 import queue
 import threading
+import time
 from collections import Counter
 
 from PIL import Image
@@ -18,6 +19,13 @@ def jpeg(colour="red"):
     out = io.BytesIO()
     Image.new("RGB", (64, 48), colour).save(out, "JPEG")
     return out.getvalue()
+
+
+def until(condition):
+    pause, deadline = threading.Event(), time.monotonic() + SOON
+    while not condition():
+        assert time.monotonic() < deadline
+        pause.wait(0.01)
 
 
 class Reports:
@@ -45,6 +53,12 @@ class Deaf:
         self.report = report
 
     def attach(self):
+        pass
+
+    def hear(self, folder):
+        pass
+
+    def missed(self, path):
         pass
 
     def close(self):
