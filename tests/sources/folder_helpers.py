@@ -1,10 +1,12 @@
 """What the tests of the folder source share."""
 
+import ctypes
 import io
 import queue
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 
 from PIL import Image
 
@@ -19,6 +21,21 @@ def jpeg(colour="red"):
     out = io.BytesIO()
     Image.new("RGB", (64, 48), colour).save(out, "JPEG")
     return out.getvalue()
+
+
+@contextmanager
+def reads_only_what_it_may():
+    """This thread and those that it starts lose root's right to read and list everything."""
+    head, state = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    libc = ctypes.CDLL(None)
+    assert libc.capget(head, state) == 0
+    before, state[0] = state[0], state[0] & ~0b110
+    assert libc.capset(head, state) == 0
+    try:
+        yield
+    finally:
+        state[0] = before
+        assert libc.capset(head, state) == 0
 
 
 def until(condition):

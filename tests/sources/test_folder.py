@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import stat
 import threading
 import time
 import unicodedata
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources.folder_helpers import SETTLE, SOON, Deaf, Run, jpeg
+from tests.sources.folder_helpers import SETTLE, SOON, Deaf, Run, jpeg, reads_only_what_it_may
 
 PORTRAIT = Path(__file__).parents[1] / "portraits" / "sally_ride_small.jpg"
 
@@ -70,10 +71,22 @@ def test_a_slow_writer_is_waited_for(inbox):
     assert event.version.endswith(f"-{len(data)}")
 
 
-def test_a_part_file_is_yielded_once_under_its_final_name(inbox, run):
-    (inbox / "anna.jpg.part").write_bytes(jpeg())
+def test_a_file_that_is_closed_between_its_parts_is_waited_for(inbox):
+    with Run(inbox, settle_seconds=1.0) as run:
+        run.attached()
+        (inbox / "anna.jpg").write_bytes(jpeg()[:100])
+        assert run.nothing(0.5)
+        with (inbox / "anna.jpg").open("ab") as file:
+            file.write(jpeg()[100:])
+        assert run.next().version.endswith(f"-{len(jpeg())}")
+        assert run.nothing()
+
+
+@pytest.mark.parametrize("name", ["anna.jpg.part", ".anna.jpg.Xa3f9Q", "anna.jpg~", "anna.jpg.crdownload"])
+def test_a_part_file_is_yielded_once_under_its_final_name(inbox, run, name):
+    (inbox / name).write_bytes(jpeg())
     assert run.counted("ignored")
-    (inbox / "anna.jpg.part").rename(inbox / "anna.jpg")
+    (inbox / name).rename(inbox / "anna.jpg")
     assert run.next().path == "anna.jpg"
     assert run.nothing()
 
@@ -105,9 +118,10 @@ def test_a_hard_link_is_an_arrival(inbox, tmp_path, run):
     assert run.next().path == "anna.jpg"
 
 
-def test_an_old_mtime_says_nothing_about_quiet(inbox, tmp_path):
+@pytest.mark.parametrize("mtime", [1, 4_000_000_000])
+def test_the_mtime_says_nothing_about_quiet(inbox, tmp_path, mtime):
     (tmp_path / "half.jpg").write_bytes(jpeg()[:-100])
-    os.utime(tmp_path / "half.jpg", (1, 1))
+    os.utime(tmp_path / "half.jpg", (mtime, mtime))
     with Run(inbox, settle_seconds=3600.0) as run:
         run.attached()
         shutil.copy2(tmp_path / "half.jpg", inbox / "half.jpg")
@@ -121,11 +135,13 @@ def test_what_has_no_trailer_is_yielded_once_it_is_quiet(inbox, run, data):
     assert run.next().path == "anna.jpg"
 
 
-def test_an_unreadable_photo_is_yielded_so_that_it_gets_a_report(inbox, run):
-    (inbox / "anna.jpg").touch(mode=0)
-    if os.access(inbox / "anna.jpg", os.R_OK):
-        pytest.skip("this user reads everything")
-    assert run.next().path == "anna.jpg"
+def test_an_unreadable_photo_is_yielded_so_that_it_gets_a_report_and_again_when_it_is_readable(inbox):
+    (inbox / "anna.jpg").write_bytes(jpeg())
+    (inbox / "anna.jpg").chmod(0)
+    with reads_only_what_it_may(), Run(inbox) as run:
+        run.attached().source.ack(run.next())
+        (inbox / "anna.jpg").chmod(0o600)
+        assert run.next().path == "anna.jpg"
 
 
 def test_a_photo_that_vanished_is_forgotten(inbox, run):
@@ -211,6 +227,8 @@ ODD_NAMES = [
     "anna.JPG",
     os.fsdecode(b"caf\xe9.jpg"),
     "x" * 251 + ".jpg",
+    "-rf.jpg",
+    " ",
     "no extension",
 ]
 
@@ -243,6 +261,10 @@ def make_socket(path):
         server.bind(os.fspath(path))
 
 
+def make_device(path):
+    os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))  # the one that needs no rights
+
+
 def make_link_out(path):
     outside = path.parents[1] / "secret.jpg"
     outside.write_bytes(jpeg())
@@ -254,12 +276,13 @@ def make_link_out(path):
     [
         make_pipe,
         make_socket,
+        make_device,
         make_link_out,
         Path.mkdir,
         lambda path: path.symlink_to(path),
         lambda path: path.symlink_to("gone"),
     ],
-    ids=["pipe", "socket", "link out", "folder", "link to itself", "link to nothing"],
+    ids=["pipe", "socket", "device", "link out", "folder", "link to itself", "link to nothing"],
 )
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_what_only_has_a_photos_name_is_never_yielded(inbox, make, when):
@@ -321,3 +344,21 @@ def test_two_threads_share_the_work(inbox):
         run.source.stop()
         second.join(SOON)
         assert not second.is_alive()
+
+
+def test_of_many_photos_only_so_many_are_remembered_and_all_are_yielded(inbox):
+    photos = {f"{number}.jpg" for number in range(90)}
+    for name in photos - {"0.jpg"}:
+        (inbox / name).write_bytes(jpeg())
+    seen, most = set(), 0
+    with Run(inbox, most=20) as run:
+        run.attached()
+        (inbox / "0.jpg").write_bytes(jpeg())  # there is no room for what events tell of either
+        while len(seen) < len(photos):
+            event = run.next()
+            most = max(most, run.source.pending())
+            run.reports.settle(event.path, stamp(inbox / event.path))
+            run.source.ack(event)
+            seen.add(event.path)
+        assert (seen, run.nothing(), run.counts["rescan_found"]) == (photos, True, 0)
+    assert most <= 20

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sources.scan import Scanner
-from tests.sources.folder_helpers import Deaf, Run, jpeg, until
+from tests.sources.folder_helpers import SOON, Deaf, Run, jpeg, reads_only_what_it_may, until
 
 
 @pytest.fixture
@@ -166,13 +166,57 @@ def test_an_outbox_that_is_away_is_not_blamed_on_the_inbox(inbox):
 
 def test_an_unreadable_folder_is_told_once_and_skipped(inbox, caplog):
     (inbox / "locked").mkdir(mode=0)
-    if os.access(inbox / "locked", os.R_OK):
-        pytest.skip("this user reads everything")
     (inbox / "anna.jpg").write_bytes(jpeg())
     scanner = Scanner(os.fspath(inbox), lambda folder: lambda name, ns: False)
-    for _ in range(2):
-        assert [batch.paths for batch in scanner.unsettled()] == [["anna.jpg"]]
+    with reads_only_what_it_may():
+        for _ in range(2):
+            assert [batch.paths for batch in scanner.unsettled()] == [["anna.jpg"]]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_a_folder_that_may_not_be_read_is_no_reason_to_distrust_events(inbox):
+    (inbox / "locked").mkdir(mode=0)
+    with reads_only_what_it_may(), Run(inbox) as run:
+        assert run.attached().source.mode == "events"
+
+
+def test_a_new_folder_does_not_wait_for_the_end_of_a_long_scan(inbox):
+    for name in ("first", "second"):
+        (inbox / name).mkdir()
+        (inbox / name / "old.jpg").write_bytes(jpeg())
+    reached, go_on = [], {"first": threading.Event(), "last": threading.Event()}
+
+    def settled_in(folder):
+        if folder in ("first", "second"):
+            reached.append(folder)
+            assert go_on["first" if len(reached) == 1 else "last"].wait(SOON)
+        return lambda name, changed_ns: name == "old.jpg"
+
+    with Run(inbox, settled_in=settled_in) as run:
+        until(lambda: reached)
+        (inbox / "new").mkdir()
+        (inbox / "new" / "anna.jpg").write_bytes(jpeg())
+        until(lambda: "new" in run.source._rescans._folders)
+        go_on["first"].set()
+        assert run.next().path == "new/anna.jpg"
+        go_on["last"].set()
+
+
+def test_folders_that_move_and_change_places_are_heard_under_their_new_names(inbox, tmp_path):
+    for name in ("a", "b", "b/deep", "out"):
+        (inbox / name).mkdir()
+    with Run(inbox) as run:
+        run.attached()
+        (inbox / "out").rename(tmp_path / "out")
+        (inbox / "a").rename(inbox / "c")
+        (inbox / "b").rename(inbox / "a")
+        (inbox / "c").rename(inbox / "b")
+        until(lambda: {"a", "b", "a/deep"} <= set(run.source._watch._ear._numbers) and not run.source._rescans._folders)
+        for path in ("a/1.jpg", "b/2.jpg", "a/deep/3.jpg"):
+            (inbox / path).write_bytes(jpeg())
+        (tmp_path / "out" / "4.jpg").write_bytes(jpeg())
+        assert run.paths(3) == {"a/1.jpg", "b/2.jpg", "a/deep/3.jpg"}
+        assert run.nothing()
 
 
 def test_loops_and_links_out_are_not_scanned(inbox, tmp_path):

@@ -89,3 +89,30 @@ with Run(inbox) as run:
     print(json.dumps([event.path, run.attached().source.mode]))
 """
     assert alone(FOLDERS + code, tmp_path) == ["anna.jpg", "events"]
+
+
+def test_a_mount_that_others_change_unheard_is_told_and_scanned_more_often(tmp_path):
+    code = """
+fake = here / "mountinfo"
+fake.write_text(f"1 1 0:1 / {inbox} rw - nfs4 nas:/photos rw\\n")
+subprocess.run(["mount", "--bind", fake, f"/proc/{os.getpid()}/mountinfo"], check=True)
+with Run(inbox) as run:
+    mode = run.attached().source.mode
+    waits = run.source._rescans._next - run.source._clock()
+    (inbox / "anna.jpg").write_bytes(jpeg())  # what this machine does is heard all the same
+    print(json.dumps([mode, waits <= 5, run.next().path, run.counts["rescan_found"]]))
+"""
+    assert alone(FOLDERS + code, tmp_path) == ["polling", True, "anna.jpg", 0]
+
+
+def test_a_mount_that_never_tells_of_anything_is_found_out(tmp_path):
+    code = """
+behind, empty = here / "behind", here / "empty"
+behind.mkdir(), empty.mkdir()
+mount("overlay", inbox, f"lowerdir={behind}:{empty}")
+with Run(inbox, rescan_seconds=0.2) as run:
+    before = run.attached().source.mode
+    (behind / "anna.jpg").write_bytes(jpeg())
+    print(json.dumps([before, run.next().path, run.source.mode]))
+"""
+    assert alone(FOLDERS + code, tmp_path) == ["events", "anna.jpg", "polling"]
