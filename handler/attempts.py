@@ -5,6 +5,7 @@ A marker is written before the work and removed with the report. Not synced: a p
 
 import json
 import os
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -40,6 +41,7 @@ class Attempts:
         self._outbox = outbox
         self._service = uuid.uuid4().hex
         self._lock: int | None = None
+        self._coming_alive = threading.Lock()
         self._suspects: set[str] = set()
 
     def close(self) -> None:
@@ -128,9 +130,10 @@ class Attempts:
     def _come_alive(self) -> None:
         """Hold this service's lock file; made again where someone emptied the outbox."""
         place = _lock_path(self._service)
-        if self._lock is None or not self._outbox.exists(place):
-            self.close()
-            self._lock = self._outbox.claim(place)
+        with self._coming_alive:
+            if self._lock is None or not self._outbox.exists(place):
+                self.close()
+                self._lock = self._outbox.claim(place)
 
     def _lives(self, service: str | None) -> bool:
         return service is not None and self._outbox.is_claimed(_lock_path(service))

@@ -77,7 +77,7 @@ class Process:
         except PoolUnavailable as error:
             outcome = Failed("no_workers", str(error), _SOON)
         except OSError as error:
-            outcome = Failed("outbox_unavailable", str(error), _LATER)
+            outcome = Failed("outbox_unavailable", str(error), min(_LATER * event.attempt, _LONGEST))
         except Exception:  # noqa: BLE001  # a fault in our own code costs the photo an attempt, and no thread
             return self._own_fault(event, alone=alone)
         return self._given_back(event, outcome)

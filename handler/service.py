@@ -55,7 +55,7 @@ class Service:
             on_death=lambda: self._metrics.count("worker_deaths"),
         )
         self.source = self._folder_source(once=once)
-        self._workers = Workers(self.source, self._process(), self._board, settings.workers)
+        self._workers = Workers(self.source, self._process(), self._board, settings.workers, self._await_outbox)
 
     def _folder_source(self, *, once: bool) -> FolderSource:
         return FolderSource(
@@ -146,6 +146,11 @@ class Service:
         """Whether the outbox can be written, seen from a thread of its own: a hung mount must not hang /ready."""
         while not self._draining.wait(_PROBE_SECONDS if self._outbox_trouble is None else _TICK):
             self._outbox_trouble = self._probe()
+
+    def _await_outbox(self) -> None:
+        """100,000 photos that fail one after the other, again and again, would only fill the log."""
+        while self._outbox_trouble and not (self._draining.is_set() or self.source.stopped):
+            self._draining.wait(_TICK)
 
     def _probe(self) -> str | None:
         try:

@@ -17,11 +17,23 @@ class Progress(Protocol):
     def settled(self, event: Event, outcome: Outcome) -> None: ...
 
 
+def _at_once() -> None:
+    pass
+
+
 class Workers:
     """`slots` threads; each pulls an event when it has nothing else to do, and keeps it until it is settled."""
 
-    def __init__(self, source: Source, process: Callable[[Event], Outcome], progress: Progress, slots: int) -> None:
-        self._source, self._process, self._progress = source, process, progress
+    def __init__(
+        self,
+        source: Source,
+        process: Callable[[Event], Outcome],
+        progress: Progress,
+        slots: int,
+        gate: Callable[[], None] = _at_once,
+    ) -> None:
+        """`gate` returns when another event may be pulled."""
+        self._source, self._process, self._progress, self._gate = source, process, progress, gate
         self._pull = threading.Lock()
         self._events: Iterator[Event] | None = None
         self._well_ended: set[threading.Thread] = set()
@@ -58,6 +70,7 @@ class Workers:
         self._well_ended.add(threading.current_thread())
 
     def _next(self) -> Event | None:
+        self._gate()
         with self._pull:
             return next(self._events, None) if self._events else None
 

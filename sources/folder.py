@@ -57,7 +57,7 @@ class FolderSource:
         self._watch = watcher(self._root, self._heard)
         self._schedule = Schedule(settle_seconds, sys.maxsize if once else most)
         self._work = threading.Condition()
-        self._stopped = False
+        self.stopped = False
         scanner = Scanner(self._root, settled_in, self._watch.hear)
         self._rescans = Rescans(scanner, None if once else self._watch, self, rescan_seconds, clock)
 
@@ -99,7 +99,7 @@ class FolderSource:
     def stop(self) -> None:
         """End the iteration; returns at once."""
         with self._work:
-            self._stopped = True
+            self.stopped = True
             self._work.notify_all()
         self._rescans.stop()
 
@@ -114,7 +114,7 @@ class FolderSource:
     def _events(self) -> Iterator[Event]:
         while (item := self._take()) is not None:
             event = self._judge(item)
-            if event is not None and not self._stopped:
+            if event is not None and not self.stopped:
                 yield event
 
     def _take(self) -> Item | None:
@@ -130,7 +130,7 @@ class FolderSource:
     def _over(self) -> bool:
         if self._rescans.crashed:
             raise RuntimeError(f"The scan of {self._root!r} ended unexpectedly: see the error above, then start again.")
-        return self._stopped or (self._once and self._rescans.over and self._schedule.idle)
+        return self.stopped or (self._once and self._rescans.over and self._schedule.idle)
 
     def _until(self, due: float | None) -> float | None:
         return None if due is None else min(max(due - self._clock(), 0.0), threading.TIMEOUT_MAX)
@@ -227,7 +227,7 @@ class FolderSource:
         with self._work:
             room = self._schedule.found(batch.paths, self._clock(), by_rescan=by_rescan)
             self._work.notify_all()
-            return room and not self._stopped
+            return room and not self.stopped
 
     def ended(self) -> None:
         """For the scan's thread."""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,13 @@ def test_an_emptied_outbox_is_taken_possession_of_again(attempts, outbox):
 
     with pytest.raises(Conflict):
         Attempts(outbox).begin("otto.jpg")
+
+
+def test_slots_that_begin_together_share_one_sign_of_life(attempts, outbox):
+    photos = [f"{number}.jpg" for number in range(16)]
+    with ThreadPoolExecutor(len(photos)) as slots:
+        assert list(slots.map(attempts.begin, photos)) == [1] * len(photos)
+    assert len(outbox.stamps(SERVICES)) == 1
 
 
 def test_names_that_are_not_utf8(attempts, outbox):
