@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from handler.naming import report_folder, report_path, reported_path
+from handler.naming import report_folder, report_path, report_paths, reported_path
 from handler.replies import Sums
 from sources.base import Conflict, Store, TooLarge
 from sources.files import FileStore
@@ -120,11 +120,11 @@ class Ledger:
 
         Lists the folder's reports once, and opens none. OSError where the outbox is away.
         """
-        place, granularity = report_folder(folder), self.granularity
+        place, path, granularity = report_folder(folder), report_paths(folder), self.granularity
         stamps = self.outbox.stamps(place)
 
         def settled(name: str, changed_ns: int) -> bool:
-            reports, _, report = report_path(f"{folder}/{name}" if folder else name).rpartition("/")
+            reports, _, report = path(name).rpartition("/")
             # the report of a photo with a very long path lies elsewhere: opened by name, it is seldom enough
             stamp = (stamps if reports == place else self.outbox.stamps(reports)).get(report)
             return stamp is not None and abs(stamp - changed_ns) < granularity

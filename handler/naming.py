@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -21,6 +21,7 @@ _ODD_PARTS: Final = {"": "%", ".": "%2E", "..": "%2E%2E"}
 _LOOKS_ODD: Final = re.compile(r"%(?=(25)*(2E(%2E)?)?\Z)")
 _LOOKS_NUL: Final = re.compile(r"%(?=(25)*00)")
 _LOOKS_SHORTENED: Final = re.compile(r"~[0-9a-f]{16}\Z")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_ ()+-][A-Za-z0-9_. ()+-]{0,150}")
 _LOOKS_REPORT: Final = re.compile(r"\.json%*\Z")
 _OUR_FOLDERS: Final = frozenset({"reports", "originals", ".facecraft"})
 
@@ -49,6 +50,18 @@ def report_path(path: str) -> str:
 def report_folder(folder: str) -> str:
     """Where the reports lie of a folder's photos (`""`: the inbox itself), all but those with very long paths."""
     return os.path.dirname(report_path(f"{folder}/_" if folder else "_"))  # noqa: PTH120 - paths are plain str
+
+
+def report_paths(folder: str) -> Callable[[str], str]:
+    """`report_path` by the names of one folder's photos: quick, for those who ask for 100,000 of them."""
+    place, short = report_folder(folder), _size(folder) <= 150
+
+    def path(name: str) -> str:
+        if short and _PLAIN.fullmatch(name):
+            return f"{place}/{name}.json"
+        return report_path(f"{folder}/{name}" if folder else name)
+
+    return path
 
 
 def attempt_path(path: str) -> str:

@@ -244,8 +244,11 @@ class FileStore:
             os.scandir(fd) as entries,
         ):
             for entry in entries:
-                with suppress(FileNotFoundError):  # gone since it was listed
-                    yield entry.name, entry.stat(follow_symlinks=False)
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:  # gone since it was listed
+                    continue
+                yield entry.name, found
 
 
 def _read_whole(fd: int, found: os.stat_result, limit: int | None) -> bytes:

@@ -41,8 +41,13 @@ class Inotify:
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._checked("inotify_init1", os.O_CLOEXEC | os.O_NONBLOCK)
         self._woken, self._wake = os.pipe()
+        try:
+            self._fd = self._checked("inotify_init1", os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            os.close(self._woken)
+            os.close(self._wake)
+            raise
         self._poll = select.poll()
         for fd in (self._fd, self._woken):
             self._poll.register(fd, select.POLLIN)

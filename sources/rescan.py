@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from sources.scan import Batch, ReportsAway, Scanner
 from sources.watch import Watch
 
-SOON_SECONDS: Final = 5.0
+_SOON_SECONDS: Final = 5.0
 """How long at most until a root that is gone is looked for again, and one whose events cannot be relied on."""
 
 _SHARE: Final = 20
@@ -145,10 +145,10 @@ class Rescans:
         """Seconds until the next scan of the whole; without events more often, as far as its cost allows."""
         if self._watch is None or self._watch.mode == "events":
             return self._seconds if whole else threading.TIMEOUT_MAX
-        return min(self._seconds, max(SOON_SECONDS, took * _SHARE))
+        return min(self._seconds, max(_SOON_SECONDS, took * _SHARE))
 
     def _lost(self, error: OSError) -> None:
-        delay = min(self._seconds, SOON_SECONDS)
+        delay = min(self._seconds, _SOON_SECONDS)
         what = "reports in the outbox cannot be listed"
         if not isinstance(error, ReportsAway):
             what = f"inbox {self._scanner.root!r} cannot be scanned"

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tests.bench import speed
+from tests.bench import folder, speed
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--models", type=Path, default=Path("models"))
@@ -11,3 +11,5 @@ parser.add_argument("--rounds", type=int, default=3)
 arguments = parser.parse_args()
 
 speed.run(arguments.models, arguments.rounds)
+print()
+folder.run(photos=100_000)

@@ -15,6 +15,7 @@ from handler.naming import (
     portrait_stems,
     report_folder,
     report_path,
+    report_paths,
     reported_path,
     safe_path,
 )
@@ -119,6 +120,14 @@ def test_a_folder_s_reports_lie_in_one_folder(path):
     assume(path and len(os.fsencode(safe_path(path))) < 500)
 
     assert report_path(f"{path}/anna.jpg") == f"{report_folder(path)}/anna.jpg.json"
+
+
+@given(PATHS | st.just(""), NAMES | st.text("aZ0. ()+-_", min_size=1, max_size=160))
+@example("x" * 149, "y" * 151)
+@example("a.json", "b.jpg")
+@example("", "..")
+def test_the_quick_way_to_many_reports_leads_to_the_same_places(folder, name):
+    assert report_paths(folder)(name) == report_path(f"{folder}/{name}" if folder else name)
 
 
 @pytest.mark.parametrize(

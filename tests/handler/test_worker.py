@@ -177,3 +177,14 @@ def test_a_slot_that_ends_before_its_source_is_lost():
 
     assert workers.wait(SOON)
     assert workers.lost() == 1
+
+
+def test_nothing_is_pulled_before_the_gate_opens():
+    source, opened = MemorySource(events(1)), threading.Event()
+    workers = Workers(source, lambda event: Skipped(), Heard(), 1, lambda: opened.wait(SOON))
+    workers.start()
+
+    assert not workers.wait(0.1)
+    assert source.held() == []
+    opened.set()
+    assert workers.wait(SOON)

@@ -5,6 +5,7 @@ import os
 import queue
 import resource
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -94,20 +95,30 @@ def test_closing_ends_all_threads(tmp_path, ear):
     assert set(threading.enumerate()) == before
 
 
-def test_without_events_it_polls_and_says_so_once_and_recovers(tmp_path, ear, caplog):
+@pytest.mark.parametrize("free", [0, 1, 2])
+def test_without_events_it_polls_and_says_so_once_and_recovers(tmp_path, ear, caplog, free):
     watcher = Watcher(os.fspath(tmp_path), ear)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    next_free = os.dup(0)
-    os.close(next_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, limits[1]))
+    before = _open_files()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_next_free() + free, limits[1]))
     try:
         watcher.attach()
         watcher.attach()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert watcher.mode == "polling"
+    assert (watcher.mode, _open_files()) == ("polling", before)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "sysctl" in caplog.text
     watcher.attach()
     assert watcher.mode == "events"
     watcher.close()
+
+
+def _next_free():
+    descriptor = os.dup(0)
+    os.close(descriptor)
+    return descriptor
+
+
+def _open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
