@@ -12,7 +12,7 @@ from sources.base import Event
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _TAKEN: Final = frozenset({"time", "level", "event", "logger", "error"})
-_TALKATIVE: Final = ("aiohttp", "asyncio", "botocore", "boto3", "numba", "PIL", "pebble", "urllib3")
+_TALKATIVE: Final = ("aiohttp", "asyncio", "botocore", "boto3", "numba", "PIL", "pebble", "urllib3", "watchdog")
 _LEVELS: Final = {"rejected": logging.WARNING, "retried": logging.WARNING, "failed": logging.ERROR}
 
 _photos = logging.getLogger("facecraft.photos")

@@ -2,15 +2,16 @@
 
 import errno
 import logging
-import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from sources import inotify
-from sources.inotify import Heard, Inotify
+from watchdog.utils import UnsupportedLibcError
+
 from sources.mounts import silent_mounts
+
+if TYPE_CHECKING:
+    from sources.ear import Ear
 
 Kind = Literal["created", "changed", "unfinished", "gone", "folder", "lost", "overflow"]
 """File: created, changed, unfinished (being written), gone. `folder`: one appeared. `lost`: the root is gone.
@@ -19,12 +20,6 @@ Kind = Literal["created", "changed", "unfinished", "gone", "folder", "lost", "ov
 Report = Callable[[Kind, str], None]
 """(kind, path below the root): called from other threads."""
 
-_KINDS: Final[tuple[tuple[int, Kind], ...]] = (
-    (inotify.CREATE | inotify.MOVED_TO, "created"),
-    (inotify.CLOSE_WRITE | inotify.ATTRIB, "changed"),
-    (inotify.MODIFY, "unfinished"),
-    (inotify.DELETE | inotify.MOVED_FROM, "gone"),
-)
 _LIMITS: Final = (errno.ENOSPC, errno.EMFILE)
 _LISTING_TELLS: Final = (errno.EACCES, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _RAISE: Final = (
@@ -60,7 +55,7 @@ class Watcher:
     def __init__(self, root: str, report: Report) -> None:
         self._root = root
         self._report = report
-        self._ear: _Ear | None = None
+        self._ear: Ear | None = None
         self._identity = (0, 0)
         self._deaf_to_some = False
         self._troubles: set[str] = set()
@@ -101,7 +96,7 @@ class Watcher:
     def _begin(self) -> None:
         self.close()
         try:
-            self._ear = _Ear(self._root, self._hears)
+            self._ear = _ear(self._root, self._hears)
         except OSError as error:
             self._trouble("none", f"there are none ({_why(error)})")
         else:
@@ -134,89 +129,9 @@ def _why(error: OSError) -> str:
     return f"{error.strerror}; {_RAISE}" if error.errno in _LIMITS else str(error.strerror)
 
 
-class _Ear:
-    """One queue of the kernel's events, and the thread that reads it."""
-
-    def __init__(self, root: str, report: Report) -> None:
-        self.heard = False
-        self._root = root
-        self._report = report
-        self._lock = threading.Lock()
-        self._paths: dict[int, str] = {}
-        self._numbers: dict[str, int] = {}
-        self._closed = False
-        self._queue = Inotify()
-        try:
-            self.add("")
-        except OSError:
-            self._queue.close()
-            raise
-        self._thread = threading.Thread(target=self._read, name="folder-events", daemon=True)
-        self._thread.start()
-
-    def hears(self) -> bool:
-        """Whether the thread lives, and the root is not gone from under its watch."""
-        return self._thread.is_alive() and "" in self._numbers
-
-    def add(self, folder: str) -> None:
-        """OSError where the folder cannot be heard: ENOSPC where there are no watches left."""
-        with self._lock:
-            number = self._queue.add(f"{self._root}/{folder}", follow=not folder)
-            before = self._numbers.get(folder, number)
-            if before != number:  # another folder has its name now
-                self._paths.pop(before, None)
-                self._queue.remove(before)
-            self._numbers[folder], self._paths[number] = number, folder
-
-    def close(self) -> None:
-        self._closed = True
-        self._queue.wake()
-        self._thread.join()
-        self._queue.close()
-
-    def _read(self) -> None:
-        while not self._closed:
-            for heard in self._queue.read():
-                self.heard = True
-                self._pass_on(heard)
-
-    def _pass_on(self, heard: Heard) -> None:
-        folder = self._paths.get(heard.number)
-        if heard.mask & inotify.OVERFLOW:
-            self._report("overflow", "")
-        elif folder is None:
-            return
-        elif heard.mask & (inotify.IGNORED | inotify.MOVE_SELF):
-            self._ended(folder, heard)
-        else:
-            path = f"{folder}/{os.fsdecode(heard.name)}".lstrip("/")
-            self._folder(path, heard.mask) if heard.mask & inotify.FOLDER else self._file(path, heard.mask)
-
-    def _ended(self, folder: str, heard: Heard) -> None:
-        """A watch ended with its folder; a folder that moved is told by the one above it, but for the root."""
-        if heard.mask & inotify.MOVE_SELF and folder:
-            return
-        with self._lock:
-            self._forget(folder, heard.number)
-        if not folder:
-            self._report("lost", "")
-
-    def _folder(self, path: str, mask: int) -> None:
-        if mask & (inotify.CREATE | inotify.MOVED_TO):
-            self._report("folder", path)
-        elif mask & inotify.MOVED_FROM:
-            with self._lock:
-                below = [each for each in self._numbers.items() if f"{each[0]}/".startswith(f"{path}/")]
-                for folder, number in below:
-                    self._forget(folder, number)
-
-    def _forget(self, folder: str, number: int) -> None:
-        if self._numbers.get(folder) == number:
-            del self._numbers[folder]
-        if self._paths.get(number) == folder:  # else it is heard under its new name already
-            del self._paths[number]
-            self._queue.remove(number)
-
-    def _file(self, path: str, mask: int) -> None:
-        if kind := next((kind for which, kind in _KINDS if mask & which), None):
-            self._report(kind, path)
+def _ear(root: str, report: Report) -> "Ear":
+    try:
+        from sources.ear import Ear  # noqa: PLC0415  # it cannot be imported where there is no inotify
+    except UnsupportedLibcError as error:
+        raise OSError(errno.ENOSYS, "this system has no inotify") from error
+    return Ear(root, report)

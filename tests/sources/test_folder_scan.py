@@ -109,10 +109,7 @@ def test_an_inbox_that_vanishes_and_returns_is_watched_again(inbox):
 def test_a_reader_of_events_that_died_is_replaced_at_the_next_rescan(inbox):
     with Run(inbox) as run:
         run.attached()
-        ear = run.source._watch._ear
-        ear._closed = True
-        ear._queue.wake()
-        ear._thread.join()
+        run.source._watch._ear.close()
         (inbox / "anna.jpg").write_bytes(jpeg())
         assert run.nothing()
         run.source._rescans.want()
@@ -211,7 +208,7 @@ def test_folders_that_move_and_change_places_are_heard_under_their_new_names(inb
         (inbox / "a").rename(inbox / "c")
         (inbox / "b").rename(inbox / "a")
         (inbox / "c").rename(inbox / "b")
-        until(lambda: {"a", "b", "a/deep"} <= set(run.source._watch._ear._numbers) and not run.source._rescans._folders)
+        until(lambda: {"a", "b", "a/deep"} <= set(run.source._watch._ear._watched) and not run.source._rescans._folders)
         for path in ("a/1.jpg", "b/2.jpg", "a/deep/3.jpg"):
             (inbox / path).write_bytes(jpeg())
         (tmp_path / "out" / "4.jpg").write_bytes(jpeg())
