@@ -27,11 +27,11 @@ WRONG_USE: Final = 2
 _log = logging.getLogger(__name__)
 
 
-def watch() -> int:
+def watch(make: Callable[[Settings], Service] = Service) -> int:
     """Serve until SIGTERM or SIGINT, then finish what is in work; a second signal ends at once."""
     settings = load()
     _prepare(settings, settings.log_level)
-    service = Service(settings)
+    service = make(settings)
     server = ServerThread(make_app(service), settings.host, settings.port)
     server.start()
     stop = threading.Event()

@@ -1,14 +1,12 @@
 """What runs inside a model worker's process: load everything once, then one photo at a time."""
 
-import ctypes
 import functools
 import hashlib
-import os
-import signal
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from handler import stderr
 from handler.libraries import prepare
@@ -21,42 +19,36 @@ from sources.base import Blob, Conflict, TooLarge
 if TYPE_CHECKING:
     from pipeline.studio import Studio
 
-_PR_SET_PDEATHSIG: Final = 1
 
-_studio: "Studio | None" = None
-_load_error: str = "not loaded"
+@dataclass(frozen=True, slots=True)
+class ModelWorker:
+    """A studio that answers jobs; see `handler.modelprocess.Loaded`."""
+
+    studio: "Studio"
+
+    @property
+    def device(self) -> str:
+        return self.studio.device
+
+    def work(self, job: Job) -> Reply:
+        return answer(job, self.studio)
+
+    def look(self, job: Job) -> Reply:
+        return look(job)
 
 
-def load(kit: Kit, parent: int) -> None:
-    """The pool's initializer. An error is kept for `loaded` to raise: from here it would never reach the parent."""
-    global _studio, _load_error  # noqa: PLW0603  # a worker process has exactly one studio, and pebble no place for it
-    end_with(parent)
-    os.setpgrp()  # a signal to the service's group is the service's to handle: it drains
+def load(kit: Kit) -> ModelWorker:
+    """All models of this process. ModelError where one does not load, whatever the reason: /ready has to tell it."""
     stderr.as_log_lines()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's to handle: it drains
     prepare()
     try:
         from pipeline.studio import Studio  # noqa: PLC0415  # rembg, onnxruntime and dlib stay out of the service
 
-        _studio = Studio(kit)
-    except Exception as error:  # noqa: BLE001  # whatever it is, /ready has to tell it
-        _load_error = str(error) if isinstance(error, ModelError) else traceback.format_exc()
-
-
-def loaded() -> str:
-    """The device that this worker's networks run on; ModelError where it has no studio."""
-    return _the_studio().device
-
-
-def _the_studio() -> "Studio":
-    if _studio is None:
-        raise ModelError(_load_error)
-    return _studio
-
-
-def work(job: Job) -> Reply:
-    """One photo. ModelError where this worker has no studio; everything else is a reply."""
-    return answer(job, _the_studio())
+        return ModelWorker(Studio(kit))
+    except ModelError:
+        raise
+    except Exception as error:  # errors of native libraries have no common root
+        raise ModelError(traceback.format_exc()) from error
 
 
 def answer(job: Job, studio: "Studio") -> Reply:
@@ -141,10 +133,3 @@ def _too_large(job: Job, error: TooLarge, sidecar: Blob | None, read_at: int) ->
 
 def _sha256(blob: Blob) -> str:
     return hashlib.sha256(blob.data).hexdigest()
-
-
-def end_with(parent: int) -> None:
-    """Have the kernel end this process with the service, however that dies (Linux)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)

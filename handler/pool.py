@@ -1,63 +1,40 @@
-"""The model workers: processes that hold the models, supervised by pebble, rebuilt where even pebble gives up."""
+"""The model workers: processes that hold the models, each supervised and replaced by a thread of its own."""
 
 import logging
-import multiprocessing
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import Final, TypeVar
-
-from pebble import ProcessExpired, ProcessPool
+from collections.abc import Callable
+from typing import Final
 
 from handler import modelworker
+from handler.modelprocess import Load, ModelProcess, NotBegun, Task, WorkerDied, WorkerTimedOut
 from handler.replies import Job, Reply
 from pipeline.errors import ModelError
 from pipeline.kit import Kit
 
 _log = logging.getLogger(__name__)
 
-_Answer = TypeVar("_Answer")
+_LOAD_SECONDS: Final = 300.0
+"""Enough for the slowest disk; a process that takes longer hangs."""
 
-_TICK: Final = 0.2
-_LONGEST_WAIT: Final = 60.0
+_LONGEST_PAUSE: Final = 60.0
+_LOOK_SECONDS: Final = 5.0
 _STEADY: Final = 60.0
-"""A pool that has served this many seconds starts its back-off anew when it breaks."""
+"""A worker that has lived this many seconds, or answered, makes good for the setbacks before it."""
 
-
-class WorkerDied(Exception):
-    """The process that held this photo ended: a crash in native code, or the kernel's out-of-memory killer."""
-
-
-class WorkerTimedOut(Exception):
-    """The photo took longer than its limit; its worker was ended."""
+_PATIENCE: Final = 3
+"""Setbacks in a row after which a worker that is missing is a reason not to be ready."""
 
 
 class PoolUnavailable(Exception):
     """There are no workers just now; the photo has nothing to do with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """What a worker's process runs; all of it picklable. See `handler.modelworker` for what each one may raise."""
-
-    load: Callable[[Kit, int], None] = modelworker.load
-    loaded: Callable[[], str] = modelworker.loaded
-    work: Callable[[Job], Reply] = modelworker.work
-    look: Callable[[Job], Reply] = modelworker.look
-
-
-MODEL_WORKER: Final = Worker()
-
-
 class ModelPool:
     """`workers` processes with the models of the kit that `build` verifies. One photo each, `timeout` seconds at most.
 
-    Never give it more jobs at a time than workers: one that waits in it would be lost with a pool that breaks.
+    One that ends is replaced: at once where a photo ended it, with growing pauses where it did not load or was idle.
     """
 
     def __init__(
@@ -66,15 +43,19 @@ class ModelPool:
         workers: int,
         timeout: float,
         on_death: Callable[[], None] = lambda: None,
-        worker: Worker = MODEL_WORKER,
+        load: Load = modelworker.load,
     ) -> None:
-        self._build, self._workers, self._timeout, self._on_death = build, workers, timeout, on_death
-        self._worker = worker
-        self._pool: ProcessPool | None = None
-        self._reason = "models are loading"
+        self._build, self._timeout, self._on_death, self._load = build, timeout, on_death, load
         self._changed = threading.Condition()
-        self._draining = self._stopping = False
-        self._keeper = threading.Thread(target=self._keep, name="pool-keeper", daemon=True)
+        self._verifying = threading.Lock()
+        self._running: set[ModelProcess] = set()
+        self._loaded: set[ModelProcess] = set()
+        self._idle: set[ModelProcess] = set()
+        self._busy: set[ModelProcess] = set()
+        self._setbacks = [0] * workers
+        self._reason = "models are loading"
+        self._begun = self._draining = self._stopping = self._verified = False
+        self._seats = [threading.Thread(target=self._keep, args=[seat], daemon=True) for seat in range(workers)]
         self.kit: Kit | None = None
         self.device = ""
         self.load_seconds = 0.0
@@ -82,150 +63,164 @@ class ModelPool:
         self.failures = 0
 
     def start(self) -> None:
-        self._keeper.start()
+        for seat in self._seats:
+            seat.start()
 
     def unready(self) -> str | None:
-        """Why no photo can be processed now; None where all is well, also while a single dead worker is replaced."""
+        """Why no photo can be processed now; None where all is well, also while dead workers are replaced."""
         with self._changed:
-            return None if self._pool else self._reason
+            replaced = self._begun and min(self._setbacks) < _PATIENCE
+            return None if self._loaded or replaced else self._reason
 
     def wait_ready(self, timeout: float | None = None) -> bool:
         """Whether the models were loaded within the time; at once False when the pool is stopped."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pool or self._draining or self._stopping, timeout)
-            return self._pool is not None
+            self._changed.wait_for(lambda: self._loaded or self._ending(), timeout)
+            return bool(self._loaded)
 
     def run(self, job: Job) -> Reply:
         """Process one photo; WorkerDied, WorkerTimedOut or PoolUnavailable where there is no reply."""
-        return self._call(self._worker.work, job)
+        return self._answer("work", job)
 
     def look(self, job: Job) -> Reply:
         """Only read the photo: Same where that works. Raises as `run` does."""
-        return self._call(self._worker.look, job)
-
-    def _call(self, function: Callable[[Job], Reply], job: Job) -> Reply:
-        pool = self._await_pool()
-        try:
-            return self._answer(pool, pool.schedule(function, args=[job], timeout=self._timeout))
-        except ProcessExpired as error:
-            self._died()
-            raise WorkerDied(f"the worker ended with exit code {error.exitcode}") from error
-        except TimeoutError as error:
-            self._died()
-            raise WorkerTimedOut(f"no result after {self._timeout:g} s") from error
-        except (BrokenProcessPool, CancelledError, RuntimeError, ModelError) as error:
-            self._broken(pool, str(error))
-            raise PoolUnavailable(str(error)) from error
-
-    def _answer(self, pool: ProcessPool, future: "Future[_Answer]") -> _Answer:
-        """As `Future.result`, but never waits for a pool that has ended: pebble forgets what it was given just then."""
-        while not wait([future], _TICK).done:
-            if self._stopping or not pool.active:
-                raise BrokenProcessPool("the model workers ended")
-        return future.result()
+        return self._answer("look", job)
 
     def stop_waiting(self) -> None:
         """From now on nobody waits for models to be loaded, or loaded again; what is in work goes on."""
         with self._changed:
             self._draining = True
-            self._stopping = self._stopping or self._pool is None
             self._changed.notify_all()
 
     def stop(self) -> None:
         """End all workers, also those at work."""
         with self._changed:
             self._stopping = True
+            for process in self._running:
+                process.kill()
             self._changed.notify_all()
-        self._keeper.join()
+        for seat in self._seats:
+            seat.join()
 
-    def _died(self) -> None:
-        with self._changed:
-            self.deaths += 1
-        self._on_death()
+    # Whoever has a job
 
-    def _await_pool(self) -> ProcessPool:
+    def _answer(self, task: Task, job: Job) -> Reply:
+        while True:
+            process = self._taken()
+            try:
+                return process.ask(task, job, self._timeout)
+            except NotBegun:
+                continue
+            except (WorkerDied, WorkerTimedOut) as error:
+                with self._changed:
+                    self._loaded.discard(process)  # so it did not end idle
+                if self._stopping:
+                    raise PoolUnavailable("the service is stopping") from error
+                raise
+            finally:
+                self._give_back(process)
+
+    def _taken(self) -> ModelProcess:
         with self._changed:
-            self._changed.wait_for(lambda: self._pool or self._draining or self._stopping)
-            if self._pool is None:
+            self._changed.wait_for(lambda: self._idle or self._stopping or (self._draining and not self._loaded))
+            if self._stopping or not self._idle:
                 raise PoolUnavailable("the service is stopping")
-            return self._pool
+            process = self._idle.pop()
+            self._busy.add(process)
+            return process
 
-    def _broken(self, pool: ProcessPool, reason: str) -> None:
+    def _give_back(self, process: ModelProcess) -> None:
+        over = process.ends_within(0)
         with self._changed:
-            if self._pool is pool:
-                self._pool, self._reason = None, reason
-                self._changed.notify_all()
+            self._busy.discard(process)
+            if not over:
+                self._idle.add(process)
+            self._changed.notify_all()
 
-    def _keep(self) -> None:
-        """Build the pool, and build it again whenever it breaks, with growing pauses."""
-        waits = _waits()
-        while not self._stopping:
-            started = time.monotonic()
-            pool = self._loaded_pool()
-            if pool:
-                self._serve(pool)
-            if time.monotonic() - started > _STEADY:
-                waits = _waits()
+    # The thread of each worker
+
+    def _keep(self, seat: int) -> None:
+        while not self._ending():
+            began = time.monotonic()
+            process = self._loaded_process()
+            failed = process is None or self._ends_idle(process)
+            proven = process is not None and (process.answered > 0 or time.monotonic() - began > _STEADY)
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping, next(waits))
+                self._setbacks[seat] = (0 if proven else self._setbacks[seat]) + failed
+                pause = min(2.0 ** (self._setbacks[seat] - 1), _LONGEST_PAUSE) if failed else 0.0
+                self._changed.wait_for(self._ending, pause)
 
-    def _loaded_pool(self) -> ProcessPool | None:
-        """A pool whose first worker has all its models; None, with the reason kept, where that fails."""
+    def _ending(self) -> bool:
+        return self._draining or self._stopping
+
+    def _loaded_process(self) -> ModelProcess | None:
+        """One that has all its models, on offer; None, with the reason kept, where that fails."""
         start = time.monotonic()
-        pool: ProcessPool | None = None
+        process: ModelProcess | None = None
         try:
-            self.kit = self._build()
-            pool = self._new_pool(self.kit)
-            self.device = self._answer(pool, pool.schedule(self._worker.loaded))
-        except (ModelError, OSError, ProcessExpired, BrokenProcessPool, CancelledError, RuntimeError) as error:
+            process = self._new(self._verified_kit())
+            device = process.load(_LOAD_SECONDS)
+        except (ModelError, OSError, WorkerDied, WorkerTimedOut) as error:
             self._failed(_why(error))
-            _end(pool)
+            if process:
+                self._forget(process)
             return None
-        self.load_seconds = time.monotonic() - start
-        return pool
+        with self._changed:
+            self.device, self.load_seconds, self._begun = device, time.monotonic() - start, True
+            self._loaded.add(process)
+            self._idle.add(process)
+            self._changed.notify_all()
+        return process
+
+    def _verified_kit(self) -> Kit:
+        """Hashed once for all workers; again after a failure, because a file may have been replaced."""
+        with self._verifying:
+            if self.kit is None or not self._verified:
+                self.kit = self._build()
+                self._verified = True
+            return self.kit
+
+    def _new(self, kit: Kit) -> ModelProcess:
+        process = ModelProcess(self._load, kit)
+        with self._changed:
+            self._running.add(process)
+            if self._stopping:
+                process.kill()
+        return process
 
     def _failed(self, reason: str) -> None:
         with self._changed:
+            self._verified = False
             self._reason = reason
             self.failures += 1
-        if not self._stopping:
+        if not self._ending():
             _log.error("models.failed", extra={"reason": reason, "next": "it is tried again, with growing pauses"})
 
-    def _new_pool(self, kit: Kit) -> ProcessPool:
-        return ProcessPool(
-            max_workers=self._workers,
-            initializer=self._worker.load,
-            initargs=(kit, os.getpid()),
-            context=multiprocessing.get_context("spawn"),
-        )
-
-    def _serve(self, pool: ProcessPool) -> None:
-        """Offer the pool until it is broken or the service stops."""
+    def _ends_idle(self, process: ModelProcess) -> bool:
+        """Wait for its end; whether no photo was the reason."""
+        while not (process.ends_within(_LOOK_SECONDS) or self._stopping or process not in self._loaded):
+            pass
         with self._changed:
-            self._pool = pool
+            self._changed.wait_for(lambda: process not in self._busy)
+            idle = process in self._loaded
+            self._loaded.discard(process)
+            self._idle.discard(process)
+            self._reason = "the model workers ended; new ones are starting"
+            self.deaths += not self._stopping
             self._changed.notify_all()
-            while self._pool is pool and not self._stopping:
-                self._changed.wait(1.0)
-                if not pool.active and self._pool is pool:
-                    self._pool, self._reason = None, "the model workers ended; new ones are starting"
-            self._pool = None
-        _end(pool)
+        if not self._stopping:
+            self._on_death()
+        self._forget(process)
+        return idle
 
-
-def _waits() -> Iterator[float]:
-    wait = 1.0
-    while True:
-        yield wait
-        wait = min(2 * wait, _LONGEST_WAIT)
+    def _forget(self, process: ModelProcess) -> None:
+        process.end()
+        process.close()
+        with self._changed:
+            self._running.discard(process)
 
 
 def _why(error: Exception) -> str:
     if isinstance(error, ModelError):
         return str(error)
     return f"the model worker did not start ({sys.executable}: {error}); see the log for what it printed"
-
-
-def _end(pool: ProcessPool | None) -> None:
-    if pool:
-        pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves this one untyped
-        pool.join()

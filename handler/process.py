@@ -11,9 +11,10 @@ from handler import report
 from handler.after import After
 from handler.attempts import Attempts
 from handler.ledger import Ledger, known_sums, trusted_stamp, unsettled_stamp
+from handler.modelprocess import WorkerDied, WorkerTimedOut
 from handler.options import Presets, Resolved
 from handler.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
-from handler.pool import PoolUnavailable, WorkerDied, WorkerTimedOut
+from handler.pool import PoolUnavailable
 from handler.replies import Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
 from handler.sink import Sink
 from handler.turnstile import Turnstile

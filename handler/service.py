@@ -3,21 +3,24 @@
 import functools
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final, cast, get_args
 
-from handler import __version__
+from handler import __version__, modelworker
 from handler.after import After
 from handler.attempts import Attempts
 from handler.board import Board
 from handler.ledger import Ledger
 from handler.metrics import Counted, Metrics
+from handler.modelprocess import Load
 from handler.models import build_kit
 from handler.pool import ModelPool
 from handler.process import Process
-from handler.settings import Settings
+from handler.settings import CommonSettings, Settings
 from handler.sink import Sink
 from handler.turnstile import Turnstile
 from handler.worker import Progress, Workers
+from pipeline.kit import Kit
 from pipeline.models import Verified
 from sources.base import Conflict
 from sources.files import FileStore
@@ -32,10 +35,18 @@ _NOT_BEGUN: Final = "the service could not begin: see the error in the log, then
 class Service:
     """Watches the inbox, or empties it `once`, and turns its photos into portraits. Also what the server asks.
 
-    `progress` hears of every photo, beside the metrics.
+    `progress` hears of every photo, beside the metrics. `build` verifies the models that `load` loads in each worker.
     """
 
-    def __init__(self, settings: Settings, *, once: bool = False, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        once: bool = False,
+        progress: Progress | None = None,
+        build: Callable[[CommonSettings], Kit] = build_kit,
+        load: Load = modelworker.load,
+    ) -> None:
         self._settings = settings
         self._metrics = Metrics((SOURCE,))
         self._board = Board(self._metrics, SOURCE, progress)
@@ -47,12 +58,12 @@ class Service:
         self._beginning = threading.Thread(target=self._begin, name="begin", daemon=True)
         self._pulse = threading.Thread(target=self._watch_outbox, name="pulse", daemon=True)
         self._started = time.time()
-        build = functools.partial(build_kit, settings)
         self.pool = ModelPool(
-            build,
+            functools.partial(build, settings),
             settings.workers,
             settings.photo_timeout_seconds,
             on_death=lambda: self._metrics.count("worker_deaths"),
+            load=load,
         )
         self.source = self._folder_source(once=once)
         self._workers = Workers(self.source, self._process(), self._board, settings.workers, self._await_outbox)

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from pebble import ProcessPool
 
-from handler.modelworker import end_with
+from handler.modelprocess import end_with
 from pipeline.decode import Colour
 from pipeline.errors import PhotoRejected
 from pipeline.portrait import Limits

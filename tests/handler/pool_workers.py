@@ -1,55 +1,84 @@
 """What the light workers of test_pool run in their processes: no models, only what a job's words ask for."""
 
+import ctypes
 import os
 import signal
+import struct
+import sys
 from pathlib import Path
 
-from handler import modelworker
-from handler.pool import Worker
 from pipeline.errors import ModelError
 
 
-def load(kit, parent):
-    modelworker.end_with(parent)
+class Light:
+    device = "cpu"
+
+    def work(self, job):
+        """A job's words, see `_WORDS`."""
+        word, *arguments = job.split()
+        return _WORDS[word](*arguments)
+
+    look = work
 
 
-def load_without_end(kit, parent):
+def _hold(file):
+    """Touch the file, then wait for the service's end."""
+    Path(file).touch()
+    signal.pause()
+
+
+def _wait(fifo):
+    """Say who waits, then wait for word through the pipe."""
+    Path(f"{fifo}-{os.getpid()}").touch()
+    Path(fifo).read_bytes()
+    return os.getpid()
+
+
+def _native():
+    """Native code that never comes back, holding Python's lock as it may."""
+    ctypes.PyDLL(None).sleep(100_000)
+
+
+def _torn():
+    """A reply that is cut off in the middle, as by a kill while it is sent."""
+    os.write(int(sys.argv[1]), struct.pack("!i", 1 << 20) + b"the beginning")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+_WORDS = {
+    "pid": os.getpid,
+    "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "exit": lambda: os._exit(3),
+    "hang": signal.pause,
+    "native": _native,
+    "hold": _hold,
+    "wait": _wait,
+    "torn": _torn,
+}
+
+
+def load(kit):
+    return Light()
+
+
+def load_without_end(kit):
     """As on a mount that hangs: it says that it has begun, and never returns."""
-    modelworker.end_with(parent)
     kit.landmarks.path.touch()
     signal.pause()
 
 
-def loaded():
-    return "cpu"
-
-
-def not_loaded():
+def load_nothing(kit):
     raise ModelError("model.dat: does not load: fetch it again")
 
 
-def dies_before_it_answers():
+def load_and_die(kit):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def work(job):
-    """`pid` | `crash` | `exit` | `hang` | `raise` | `hold FILE`: touch it, then wait for the service's end."""
-    match job.split():
-        case ["crash"]:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        case ["exit"]:
-            os._exit(3)
-        case ["hang"]:
-            signal.pause()
-        case ["raise"]:
-            raise ModelError("model.dat: changed since it was verified")
-        case ["hold", file]:
-            Path(file).touch()
-            signal.pause()
-    return os.getpid()
-
-
-LIGHT = Worker(load, loaded, work, work)
-ENDLESS = Worker(load_without_end, loaded, work, work)
-UNLOADED = Worker(load, not_loaded, work, work)
-SHORT_LIVED = Worker(load, dies_before_it_answers, work, work)
+def load_once(kit):
+    """The first one loads, the others do not."""
+    try:
+        kit.landmarks.path.touch(exist_ok=False)
+    except FileExistsError:
+        raise ModelError("model.dat: changed since it was verified") from None
+    return Light()

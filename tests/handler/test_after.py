@@ -13,9 +13,9 @@ import pytest
 from handler_fakes import MAX_ATTEMPTS, Desk, done, event, refused
 
 from handler.after import After, moved_to
+from handler.modelprocess import WorkerDied
 from handler.naming import report_path
 from handler.outcome import Done, Skipped, Vanished
-from handler.pool import WorkerDied
 from sources.scan import Scanner
 
 DIES_BEFORE_IT_TAKES = """

@@ -14,7 +14,7 @@ from service_runner import environment, run
 
 from handler.config import load
 from handler.doctor import Doctor, Verdict
-from handler.pool import WorkerDied
+from handler.modelprocess import WorkerDied
 from handler.replay import Replay, Selection
 from handler.replies import Faulted
 from tests.conftest import BAD_INPUTS, PORTRAITS

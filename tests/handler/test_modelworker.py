@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,12 +12,14 @@ import pytest
 from handler import modelworker
 from handler.options import DEFAULTS, SIDECAR_BYTES
 from handler.replies import Changed, Faulted, Finished, Gone, Job, Refused, Same, Sums
-from pipeline.errors import ModelError
+from pipeline.kit import Kit
+from pipeline.models import Verified, card
 from pipeline.portrait import Limits
 from sources.base import Conflict
 from sources.files import FileStore
 
-PORTRAITS = Path(__file__).parents[1] / "portraits"
+ROOT = Path(__file__).parents[2]
+PORTRAITS = ROOT / "tests" / "portraits"
 SMALL = (PORTRAITS / "sally_ride_small.jpg").read_bytes()
 
 
@@ -53,11 +57,14 @@ def test_a_photo_comes_back_as_portraits_with_its_sums_and_options(inbox, studio
     assert (reply.recipe["width"], reply.recipe["from"]["width"]) == (648, "default")
 
 
-def test_without_a_studio_there_is_no_reply(inbox):
-    with pytest.raises(ModelError):
-        modelworker.work(job(inbox))
-    with pytest.raises(ModelError):
-        modelworker.loaded()
+def test_models_that_changed_since_they_were_verified_do_not_load(tmp_path):
+    model = Verified(card("u2netp"), tmp_path / "model.onnx", 0, 0)
+    code = "import pickle, sys; from handler import modelworker; modelworker.load(pickle.load(sys.stdin.buffer))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, input=pickle.dumps(Kit(model, model)), capture_output=True, check=False
+    )
+
+    assert b"model.onnx: No such file or directory. It was there at the start" in ended.stderr
 
 
 def test_content_that_is_known_is_not_worked_on_again(inbox, studio):

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pool_workers import ENDLESS, LIGHT, SHORT_LIVED, UNLOADED
+from pool_workers import load, load_and_die, load_nothing, load_once, load_without_end
 
-from handler.pool import ModelPool, PoolUnavailable, WorkerDied, WorkerTimedOut
+from handler.modelprocess import WorkerDied, WorkerTimedOut
+from handler.pool import ModelPool, PoolUnavailable
 from pipeline.errors import ModelError
 from pipeline.kit import Kit
 from pipeline.models import Verified, card
@@ -32,8 +33,8 @@ def start(tmp_path):
     """Starts a pool; all are stopped at the end."""
     with ExitStack() as stack:
 
-        def started(worker=LIGHT, *, build=lambda: kit(tmp_path), workers=1, timeout=SOON, on_death=lambda: None):
-            pool = ModelPool(build, workers, timeout, on_death, worker)
+        def started(load=load, *, build=lambda: kit(tmp_path), workers=1, timeout=SOON, on_death=lambda: None):
+            pool = ModelPool(build, workers, timeout, on_death, load)
             pool.start()
             stack.callback(pool.stop)
             return pool
@@ -69,6 +70,15 @@ def test_a_crash_costs_its_own_job_and_the_worker_is_replaced(start, job, code):
     assert (pool.deaths, len(deaths)) == (1, 1)
 
 
+def test_a_worker_that_is_killed_while_it_answers_costs_that_photo_an_attempt_and_the_others_nothing(start):
+    pool = start()
+
+    with pytest.raises(WorkerDied, match="exit code -9"):
+        pool.run("torn")
+
+    assert pool.run("pid")
+
+
 def test_a_crash_leaves_the_other_worker_s_job_alone(start, tmp_path):
     pool = start(workers=2)
     crashed = threading.Event()
@@ -80,7 +90,7 @@ def test_a_crash_leaves_the_other_worker_s_job_alone(start, tmp_path):
 
     other = threading.Thread(target=others)
     other.start()
-    with pytest.raises((WorkerDied, PoolUnavailable)):
+    with pytest.raises(WorkerDied):
         pool.run("crash")
     crashed.set()
     other.join(SOON)
@@ -89,51 +99,77 @@ def test_a_crash_leaves_the_other_worker_s_job_alone(start, tmp_path):
     assert pool.run("pid")
 
 
-def test_a_job_over_its_time_limit_is_ended(start):
+@pytest.mark.parametrize("job", ["hang", "native"])
+def test_a_job_over_its_time_limit_is_ended(start, job):
+    """In Python, or in native code that lets no Python run."""
     pool = start(timeout=0.3)
     first = pool.run("pid")
 
     with pytest.raises(WorkerTimedOut, match=r"0\.3 s"):
-        pool.run("hang")
+        pool.run(job)
 
     assert pool.run("pid") != first
     assert pool.deaths == 1
 
 
-def test_a_worker_without_its_models_costs_the_pool_and_no_attempt(start):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_is_sent_to_all_processes_of_a_service_ends_no_photo_s_work(start, number):
     pool = start()
+    worker = pool.run("pid")
 
-    with pytest.raises(PoolUnavailable, match="changed since it was verified"):
-        pool.run("raise")
+    os.kill(worker, number)
 
-    assert pool.deaths == 0
-    assert pool.run("pid")  # a new pool was built
+    assert pool.run("pid") == worker
 
 
-def test_an_idle_worker_s_death_costs_no_photo_an_attempt(start):
-    pool = start()
-    os.kill(pool.run("pid"), signal.SIGKILL)
+def test_an_idle_worker_s_death_costs_no_photo_an_attempt_and_is_no_reason_not_to_be_ready(start):
+    deaths = []
+    pool = start(on_death=lambda: deaths.append(pool.unready()))
+    first = pool.run("pid")
+    os.kill(first, signal.SIGKILL)
+
+    assert pool.run("pid") != first
+    assert (pool.deaths, deaths) == (1, [None])
+
+
+def test_an_idle_worker_s_death_leaves_the_other_s_work_alone(start, tmp_path):
+    pool = start(workers=2, timeout=SOON)
+    pids = set()
+    assert eventually(lambda: pids.add(pool.run("pid")) or len(pids) == 2)
+    go, answers = tmp_path / "go", []
+    os.mkfifo(go)
+    asking = threading.Thread(target=lambda: answers.append(pool.run(f"wait {go}")))
+    asking.start()
+    with go.open("w") as started:  # opens when the worker reads
+        busy = int(next(tmp_path.glob("go-*")).name[3:])
+        os.kill(*(pids - {busy}), signal.SIGKILL)
+        assert eventually(lambda: pool.deaths == 1)
+        started.write("now")
+    asking.join(SOON)
+
+    assert answers == [busy]
+
+
+def test_a_replacement_that_fails_three_times_is_a_reason_not_to_be_ready(start):
+    pool = start(load_once)
+    with pytest.raises(WorkerDied):
+        pool.run("crash")
+    assert pool.unready() is None
 
     assert eventually(lambda: pool.unready() is not None)
-    assert pool.run("pid")
-    assert pool.deaths == 0
+    assert pool.failures == 3
+    assert "changed since it was verified" in pool.unready()
 
 
-def test_a_job_that_comes_just_when_the_idle_worker_dies_is_not_forgotten(start):
-    pool = start()
-    os.kill(pool.run("pid"), signal.SIGKILL)
-
-    with pytest.raises((PoolUnavailable, WorkerDied)):  # which one is a matter of microseconds
-        pool.run("pid")
-
-
-@pytest.mark.parametrize("worker", [UNLOADED, SHORT_LIVED])
-def test_workers_that_do_not_load_are_the_reason_why_nothing_is_ready(start, worker):
-    pool = start(worker)
+@pytest.mark.parametrize(
+    ("load", "why"), [(load_nothing, "model.dat: does not load"), (load_and_die, "ended with exit code -9")]
+)
+def test_workers_that_do_not_load_are_the_reason_why_nothing_is_ready(start, load, why):
+    pool = start(load)
 
     assert eventually(lambda: pool.failures > 0)
     assert not pool.wait_ready(timeout=0)
-    assert worker is SHORT_LIVED or "model.dat: does not load" in pool.unready()
+    assert why in pool.unready()
 
 
 def test_a_missing_model_is_told_and_the_pool_recovers_when_it_appears(start, tmp_path):
@@ -154,7 +190,7 @@ def test_a_missing_model_is_told_and_the_pool_recovers_when_it_appears(start, tm
 
 
 def test_a_stop_does_not_wait_for_models_that_load(start, tmp_path):
-    pool = start(ENDLESS)
+    pool = start(load_without_end)
     assert eventually((tmp_path / "model.dat").exists)
 
     pool.stop()
@@ -166,7 +202,7 @@ def test_a_stop_does_not_wait_for_models_that_load(start, tmp_path):
 
 @pytest.mark.parametrize("leave", [ModelPool.stop_waiting, ModelPool.stop])
 def test_whoever_waits_for_models_is_let_go(start, leave):
-    pool = start(ENDLESS)
+    pool = start(load_without_end)
     waiting = threading.Thread(target=pool.wait_ready)
     waiting.start()
 
@@ -181,7 +217,6 @@ def test_a_drain_waits_for_no_second_pool(start):
     os.kill(pool.run("pid"), signal.SIGKILL)
     pool.stop_waiting()
 
-    assert eventually(lambda: pool.unready() is not None)
     with pytest.raises(PoolUnavailable, match="stopping"):
         pool.run("pid")
 
@@ -209,9 +244,9 @@ SERVICE = """
 import sys
 from pathlib import Path
 sys.path[:0] = ["tests/handler"]
-from test_pool import LIGHT, ModelPool, kit
+from test_pool import ModelPool, kit, load
 if __name__ == "__main__":
-    pool = ModelPool(lambda: kit(Path(".")), 2, 30, worker=LIGHT)
+    pool = ModelPool(lambda: kit(Path(".")), 2, 30, load=load)
     pool.start()
     pool.wait_ready()
     print("ready", flush=True)

@@ -10,9 +10,10 @@ import pytest
 from handler_fakes import MAX_ATTEMPTS, Desk, FakePool, done, event, refused
 
 from handler.ledger import Ledger
+from handler.modelprocess import WorkerDied, WorkerTimedOut
 from handler.naming import portrait_stems, report_path
 from handler.outcome import Done, Failed, Rejected, Skipped, Vanished
-from handler.pool import PoolUnavailable, WorkerDied, WorkerTimedOut
+from handler.pool import PoolUnavailable
 from handler.replies import Changed, Faulted
 from handler.sink import Sink
 

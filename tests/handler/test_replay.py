@@ -10,9 +10,9 @@ from handler import commands
 from handler.__main__ import main
 from handler.attempts import Attempts
 from handler.config import load
+from handler.modelprocess import WorkerDied
 from handler.naming import report_path
 from handler.outcome import Done, Skipped
-from handler.pool import WorkerDied
 from handler.replay import Replay, Replayed, Selection
 from handler.worker import Workers
 from sources.folder import FolderSource

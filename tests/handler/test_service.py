@@ -158,7 +158,7 @@ def test_a_stop_finishes_what_is_in_work_and_exits_well(service, portraits):
     photos = [f"last/{number}.jpg" for number in range(4)]
     for path in photos:
         service.drop(portraits / SMALL, path)
-    service.until("/status", lambda _, status: status["inflight"])
+    service.until("/status", lambda _, status: any("/last/" in photo["uri"] for photo in status["inflight"]))
 
     assert service.stop() == 0
 
