@@ -7,6 +7,7 @@ from pathlib import Path
 
 from handler import __version__, commands
 from handler.config import SettingsError
+from handler.init import leave_pid_1
 from handler.replay import NOT_DONE, Selection
 from handler.server import ServerError
 from pipeline.errors import ModelError
@@ -91,4 +92,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    leave_pid_1()
     sys.exit(main())
