@@ -13,7 +13,7 @@ from typing import Final
 
 from handler import fetch, log
 from handler.config import SettingsError, load, load_common
-from handler.console import Console, printable
+from handler.console import Console, printable, say
 from handler.models import faults
 from handler.replay import Replay, Selection
 from handler.server import ServerThread, make_app
@@ -88,7 +88,7 @@ def _write_sheet(target: Path, settings: Settings, seconds: float, console: Cons
     except OSError as error:
         console.fault(f"the sheet could not be written: {error}; make room there or name another file")
         return False
-    print(f"sheet     {printable(str(target))}", flush=True)
+    say(f"sheet     {printable(str(target))}")
     return True
 
 
@@ -99,9 +99,9 @@ def check() -> int:
         print(f"note: {line}", file=sys.stderr)
     found = faults(settings)
     for line in found:
-        print(f"fault: {line}")
+        say(f"fault: {line}")
     if not found:
-        print(f"well: the settings, and the models in {settings.models_dir}")
+        say(f"well: the settings, and the models in {settings.models_dir}")
     return NOT_ALL_DONE if found else WELL
 
 
@@ -112,7 +112,7 @@ def doctor(files: Sequence[str]) -> int:
     one = Doctor(load())
     verdicts = [one.examine(file) for file in files]
     for file, verdict in zip(files, verdicts, strict=True):
-        print(f"{printable(file)} {printable(verdict.text)}")
+        say(f"{printable(file)} {printable(verdict.text)}")
     return WELL if all(verdict.well for verdict in verdicts) else NOT_ALL_DONE
 
 
@@ -124,14 +124,14 @@ def replay(selection: Selection) -> int:
         work = Replay(settings)
         for each in work.run(selection):
             counts[each.fate] += 1
-            print(f"{each.fate:<9} {printable(each.path)}: {printable(each.why)}", flush=True)
+            say(f"{each.fate:<9} {printable(each.path)}: {printable(each.why)}")
         services = work.attempts.services()
     except OSError as error:
         print(f"replay: {error}; put that right and repeat the command", file=sys.stderr)
         return WRONG_USE
-    print(f"{counts['replay']} put back to work, {counts['waits']} waiting for their photos, {counts['left']} left")
+    say(f"{counts['replay']} put back to work, {counts['waits']} waiting for their photos, {counts['left']} left")
     if counts["replay"] and not services:
-        print("no service runs on this outbox: start `python -m handler watch`, or use `once`")
+        say("no service runs on this outbox: start `python -m handler watch`, or use `once`")
     return NOT_ALL_DONE if counts["left"] or (selection.name and not any(counts.values())) else WELL
 
 

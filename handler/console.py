@@ -1,5 +1,6 @@
 """The screen of `once`: a progress bar on stderr, one line a photo on stdout, a summary at the end."""
 
+import os
 import sys
 import threading
 from types import TracebackType
@@ -46,7 +47,7 @@ class Console:
             if name in self._counts:
                 self._counts[name] += 1
             if line := _line(event.path, outcome):
-                print(line, flush=True)
+                say(line)
 
     def waiting(self, number: int) -> None:
         """How many photos are known and not settled."""
@@ -58,7 +59,7 @@ class Console:
         print(f"once: {reason}", file=sys.stderr)
 
     def summary(self) -> None:
-        print(", ".join(f"{number} {name}" for name, number in self._counts.items()), flush=True)
+        say(", ".join(f"{number} {name}" for name, number in self._counts.items()))
 
     def all_well(self) -> bool:
         """Whether no photo was rejected or failed."""
@@ -76,6 +77,18 @@ def _line(path: str, outcome: Outcome) -> str | None:
         case Failed(reason, error, None):
             return f"failed    {path}: {reason}: {error.strip().splitlines()[-1]}"
     return None
+
+
+def say(line: str) -> None:
+    """A result, on stdout. Where nobody listens any more (`| head`), or the disk is full, the work goes on."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # also what waits to be written when Python ends
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            print(f"stdout: {error}; results are no longer printed", file=sys.stderr)
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from handler.console import say
 from handler.download import Origin, Packages, Server, SourceError
 from handler.progress import Reporter, reporter
 from pipeline.errors import ModelError
@@ -129,7 +130,7 @@ def run_fetch(names: Sequence[str], models_dir: Path, overrides: Mapping[str, Pa
         reports.say(f"error: {error.filename or models_dir} cannot be written: {error.strerror}.")
         return 1
     for result in results:
-        sys.stdout.write(f"{result}\n")
+        say(str(result))
     code, lines = judge(results, strict=bool(names))
     for line in lines:
         reports.say(line)
@@ -199,7 +200,7 @@ def table(rows: Sequence[Row]) -> str:
 def run_list(names: Sequence[str], models_dir: Path, overrides: Mapping[str, Path] = NO_OVERRIDES) -> int:
     """Print the named models, or all."""
     cards = [card(name) for name in names] or REGISTRY
-    sys.stdout.write(table(inspect(cards, models_dir, overrides)) + "\n")
+    say(table(inspect(cards, models_dir, overrides)))
     return 0
 
 
@@ -209,7 +210,7 @@ def run_verify(names: Sequence[str], models_dir: Path, overrides: Mapping[str, P
     have = {row.card.name for row in rows if row.state == "ok"}
     bad = [row for row in rows if row.state == "wrong" or (row.state == "missing" and _must(row, names, have))]
     for row in rows:
-        sys.stdout.write(f"{row.card.name}: {row.state}\n")
+        say(f"{row.card.name}: {row.state}")
     for row in bad:
         sys.stderr.write(f"error: {row.problem}\n")
     return int(bool(bad))

@@ -241,6 +241,26 @@ def test_once_that_is_stopped_finishes_what_is_in_work_and_does_not_say_that_all
     assert f"{done} done, 0 skipped, 0 rejected, 0 failed" in said
 
 
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        ("| head -n 1", ""),
+        (">/dev/full", "stdout: [Errno 28] No space left on device; results are no longer printed\n"),
+    ],
+)
+def test_once_goes_on_when_nobody_reads_what_it_prints(folders, models_dir, portraits, to, said):
+    for number in range(3):
+        (folders[0] / f"{number}.jpg").write_bytes((portraits / SMALL).read_bytes())
+    command = f'set -o pipefail; "$0" -m handler once "$1" "$2" {to}'
+    ended = subprocess.run(
+        ["bash", "-c", command, sys.executable, *folders],
+        cwd=ROOT, env=environment(models_dir), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+    assert ended.stderr == said
+    assert (ended.returncode, _reported(folders[1])) == (0, ["0.jpg", "1.jpg", "2.jpg"])
+
+
 @pytest.mark.parametrize(("inbox", "outbox", "said"), [
     ("in", "in/out", "overlap"),
     ("nowhere", "out", "nowhere is no folder; name one that holds photos"),
