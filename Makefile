@@ -5,7 +5,7 @@ export PYTHON GPU
 # onnxruntime sends usage statistics when it is imported, unless it is told not to.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help install models demo test lint bench quality clean
+.PHONY: help install models demo test chaos lint bench quality clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -28,6 +28,9 @@ models/u2netp.onnx: .venv/installed
 
 test: .venv/installed models/u2netp.onnx ## run the tests (with the smallest cut-out model)
 	$(BIN)/python -m pytest
+
+chaos: .venv/installed ## kill everything N=200 times while photos arrive, and count what was lost (SEED=...)
+	$(BIN)/python -m tests.chaos $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/installed ## check style and types
 	$(BIN)/ruff check .

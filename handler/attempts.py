@@ -104,17 +104,18 @@ class Attempts:
         """Whether it was in work when a service died, and has to run alone."""
         return path in self._suspects
 
-    def suspects(self, exists: Callable[[str], bool]) -> set[str]:
+    def suspects(self, is_work: Callable[[str], bool]) -> set[str]:
         """At start: the photos that dead services had in work. Whom that befell alone is counted an attempt.
 
-        Removes the markers of photos that are gone (`exists` says so) and the lock files of dead services.
+        Removes the markers of photos that are gone or settled (`is_work` says so: a service may die between a report
+        and its marker) and the lock files of dead services.
         """
         self._come_alive()
         for name in self._outbox.stamps(ATTEMPTS):
             marker = self._read(f"{ATTEMPTS}/{name}")
             if marker is None or marker.service == self._service or self._lives(marker.service):
                 continue
-            if _is_gone(exists, marker.path):
+            if _is_over(is_work, marker.path):
                 self._outbox.delete(f"{ATTEMPTS}/{name}")
             elif marker.service is not None:
                 self._suspect(marker)
@@ -161,9 +162,9 @@ def _lock_path(service: str) -> str:
     return f"{SERVICES}/{service}.lock"
 
 
-def _is_gone(exists: Callable[[str], bool], path: str) -> bool:
+def _is_over(is_work: Callable[[str], bool], path: str) -> bool:
     try:
-        return not exists(path)
+        return not is_work(path)
     except OSError:  # nobody knows: a photo that cannot be looked at must not stop the start
         return False
 

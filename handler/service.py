@@ -25,6 +25,7 @@ from pipeline.models import Verified
 from sources.base import Conflict
 from sources.files import FileStore
 from sources.folder import FolderSource
+from sources.ignore import SIDECAR
 
 SOURCE: Final = "folder"
 _TICK: Final = 0.2
@@ -145,13 +146,19 @@ class Service:
         """What a service before us left behind is put in order. False where the outbox does not let us."""
         try:
             self._outbox.sweep()
-            self._attempts.suspects(self._inbox.exists)
+            self._attempts.suspects(self._is_work)
         except OSError as error:
             self._outbox_trouble = str(error)
             return False
         except Conflict:  # another service that is alive wrote a marker just then
             return False
         return True
+
+    def _is_work(self, path: str) -> bool:
+        """Whether the photo is there, and no report stands for what it is now."""
+        folder, _, name = path.rpartition("/")
+        changed = max(self._inbox.changed(path), self._inbox.changed(f"{path}{SIDECAR}"))
+        return self._inbox.exists(path) and not self._ledger.settled_in(folder)(name, changed)
 
     def _watch_outbox(self) -> None:
         """Whether the outbox can be written, seen from a thread of its own: a hung mount must not hang /ready."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOON = 60.0
+WATCH = (sys.executable, "-m", "handler", "watch")
 
 
 def environment(models, **settings):
@@ -32,13 +33,11 @@ def run(*arguments, environ):
 class Watch:
     """`python -m handler watch`. Use as a context: it is killed at the end where it still runs."""
 
-    def __init__(self, folder, models, **settings):
+    def __init__(self, folder, models, *, command=WATCH, **settings):
         self.inbox, self.outbox = folder / "in", folder / "out"
         self.inbox.mkdir(exist_ok=True)
         environ = environment(models, INBOX=self.inbox, OUTBOX=self.outbox, **settings)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "handler", "watch"], cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
-        )
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
         self.lines = []
         self._unread = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
