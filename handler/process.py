@@ -129,6 +129,7 @@ class Process:
             case Same(seen):
                 return self._skipped(event, standing, seen)
             case Gone():
+                self.sink.tidy(event.path)
                 self.attempts.done(event.path)
                 return Vanished()
             case Changed():

@@ -53,6 +53,7 @@ class Service:
         self._board = Board(self._metrics, SOURCE, progress)
         self._inbox, self._outbox = FileStore(settings.inbox), FileStore(settings.outbox)
         self._ledger = Ledger(self._outbox)
+        self._sink = Sink(self._outbox)
         self._attempts = Attempts(self._outbox)
         self._draining = threading.Event()
         self._outbox_trouble: str | None = None
@@ -84,7 +85,7 @@ class Service:
         return Process(
             inbox=self._inbox,
             ledger=self._ledger,
-            sink=Sink(self._outbox),
+            sink=self._sink,
             attempts=self._attempts,
             after=After(self._inbox, self._outbox, settings.after),
             pool=self.pool,
@@ -155,10 +156,13 @@ class Service:
         return True
 
     def _is_work(self, path: str) -> bool:
-        """Whether the photo is there, and no report stands for what it is now."""
+        """Whether the photo is there, and no report stands for what it is now. Tidies up after one that is gone."""
+        if not self._inbox.exists(path):
+            self._sink.tidy(path)
+            return False
         folder, _, name = path.rpartition("/")
         changed = max(self._inbox.changed(path), self._inbox.changed(f"{path}{SIDECAR}"))
-        return self._inbox.exists(path) and not self._ledger.settled_in(folder)(name, changed)
+        return not self._ledger.settled_in(folder)(name, changed)
 
     def _watch_outbox(self) -> None:
         """Whether the outbox can be written, seen from a thread of its own: a hung mount must not hang /ready."""

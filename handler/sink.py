@@ -83,17 +83,25 @@ class Sink:
         `changed_ns` becomes its stamp (see `ledger.trusted_stamp`).
         """
         standing = self._standing_report(path, replaces)
-        kept = set(_names(report))
-        for name in [*_names(standing), *self._leftovers(path)]:
-            if name not in kept and self._is_own(path, name):
-                self.outbox.delete(name)
+        self._remove(path, [*_names(standing), *self._leftovers(path)], kept=_names(report))
         return self._write_report(path, report, replaces, changed_ns)
+
+    def tidy(self, path: str) -> None:
+        """Remove the images that no report names: the photo is gone, and a service died before its report."""
+        with self.outbox.lock(path):
+            report, _ = read_report(self.outbox, path)
+            self._remove(path, self._leftovers(path), kept=_names(report))
 
     def replay(self, path: str, report: Mapping[str, Any], *, replaces: str) -> None:
         """Put the photo of a standing report back to work; report and images stand until the next report does."""
         with self.turn(path, replaces):
             again = {**report, REPLAY: datetime.now(UTC).isoformat(timespec="seconds")}
             self._write_report(path, again, replaces, _LONG_AGO)
+
+    def _remove(self, path: str, names: Sequence[str], *, kept: Sequence[str]) -> None:
+        for name in names:
+            if name not in kept and self._is_own(path, name):
+                self.outbox.delete(name)
 
     def _write_report(self, path: str, report: Mapping[str, Any], replaces: str | None, stamp_ns: int) -> str:
         text = json.dumps(report, indent=2) + "\n"  # ASCII: names that are no UTF-8 stay what they are

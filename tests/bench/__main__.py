@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tests.bench import folder, speed
+from tests.bench import folder, memory, speed
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--models", type=Path, default=Path("models"))
@@ -13,3 +13,5 @@ arguments = parser.parse_args()
 speed.run(arguments.models, arguments.rounds)
 print()
 folder.run(photos=100_000)
+print()
+memory.run(arguments.models.resolve(), photos=1000)

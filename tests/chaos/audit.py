@@ -21,7 +21,7 @@ POISON = {
     "hang": "processing_timed_out",
     "greedy": "processing_error",
 }
-"""What must become of a photo whose name begins so; see `tests.chaos.light.MISCHIEF`."""
+"""What must become of a photo whose name begins so, with light workers; see `tests.chaos.light.MISCHIEF`."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ def audited(feeder, outbox_folder, logs, before, *, light):
         path = _path(report, feeder.inbox)
         if report_path(path) != place:
             audit.doubled.append(f"{place} is about {path!r}")
-        _check_outcome(audit, feeder, path, report)
+        _check_outcome(audit, feeder, path, report, light=light)
         for file in report.get("outputs", ()):
             named[file["name"]] += 1
             _check_image(audit, outbox, file, report, light=light)
@@ -86,7 +86,8 @@ def audited(feeder, outbox_folder, logs, before, *, light):
 
 def snapshot(folder):
     """All that a stat tells of each thing but the time of its last reading."""
-    return {path: path.lstat()[:7] + path.lstat()[8:10] for path in sorted(folder.rglob("*"))}
+    stats = ((path, path.lstat()) for path in sorted(folder.rglob("*")))
+    return {path: (*found[:7], found.st_mtime_ns, found.st_ctime_ns) for path, found in stats}
 
 
 def _path(report, inbox):
@@ -104,14 +105,13 @@ def _check_inbox(audit, feeder, before):
     audit.touched += [path.name for path in there if sha256(path.read_bytes()).hexdigest() not in known]
 
 
-def _check_outcome(audit, feeder, path, report):
+def _check_outcome(audit, feeder, path, report, *, light):
     """A whole photo is done, unless it is poison, or was in work three times when something was killed."""
     outcome, reason = report["outcome"], report["reason"]
-    word = path.rpartition("/")[2].partition("-")[0]
-    whole = report["source"].get("sha256") in feeder.good
-    meant = POISON.get(word, "done" if whole else None)
+    poison = POISON.get(path.rpartition("/")[2].partition("-")[0]) if light else None
+    meant = poison or ("done" if report["source"].get("sha256") in feeder.good else None)
     if reason in ("processing_crashed", "processing_timed_out"):
-        audit.given_up += word not in POISON
+        audit.given_up += poison is None
         if report["attempt"] < ATTEMPTS_ALLOWED:
             audit.lost.append(f"{path!r} was given up after {report['attempt']} attempts")
     elif meant not in (None, reason or outcome):

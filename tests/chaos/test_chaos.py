@@ -1,13 +1,18 @@
 """A short run of what `make chaos` does at length; and the harness itself: that it can fail."""
 
 import random
+import sys
 
 import pytest
 
+from tests.bench.memory import measure
 from tests.chaos.__main__ import PORTRAIT
 from tests.chaos.audit import audited, snapshot
 from tests.chaos.feed import Feeder
 from tests.chaos.run import run
+from tests.chaos.services import LIGHT
+
+LIGHT_SERVICE = (sys.executable, *LIGHT)
 
 
 @pytest.mark.timeout(600)
@@ -32,3 +37,9 @@ def test_the_audit_tells_what_is_lost_left_over_and_touched(tmp_path):
 
     assert "oom-photo.jpg" in audit.lost
     assert (audit.touched, audit.left_over) == (["segv-photo.jpg"], ["anna.png"])
+
+
+def test_memory_stays_flat(tmp_path):
+    (before, _), (after, _) = measure(tmp_path, tmp_path / "none", 300, (60, 300), LIGHT_SERVICE)
+
+    assert after - before < 20

@@ -7,13 +7,14 @@ import threading
 
 import psutil
 import pytest
+from handler_fakes import portrait
 from service_runner import Watch
 
 from handler.attempts import Attempts
+from handler.sink import Sink
 from sources.files import FileStore
 from tests.chaos.__main__ import PORTRAIT
-
-LIGHT = (sys.executable, "-m", "tests.chaos.light_service")
+from tests.chaos.services import LIGHT
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def watch(tmp_path):
     started = []
 
     def start(**settings):
-        watch = Watch(tmp_path, tmp_path / "none", command=LIGHT, **settings).__enter__()
+        watch = Watch(tmp_path, tmp_path / "none", command=(sys.executable, *LIGHT), **settings).__enter__()
         started.append(watch)
         return watch
 
@@ -155,6 +156,20 @@ def test_a_death_between_a_report_and_the_end_of_its_attempt_leaves_no_suspect(w
     watch().ready()
 
     assert list((service.outbox / ".facecraft" / "attempts").iterdir()) == []
+
+
+def test_the_image_of_a_photo_that_was_taken_away_before_its_report_goes_with_the_next_start(watch, tmp_path):
+    inbox, outbox = FileStore(tmp_path / "in"), FileStore(tmp_path / "out")
+    outbox.root.mkdir()
+    died = Attempts(outbox)
+    died.begin("anna.jpg")
+    died.close()
+    Sink(outbox).publish("anna.jpg", [portrait("anna.jpg")])
+
+    watch().ready()
+
+    assert not inbox.exists("anna.jpg")
+    assert list(outbox.list()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
-from handler_fakes import MAX_ATTEMPTS, Desk, FakePool, done, event, refused
+from handler_fakes import MAX_ATTEMPTS, Desk, FakePool, done, event, refused, result
 
 from handler.ledger import Ledger
 from handler.modelprocess import WorkerDied, WorkerTimedOut
@@ -85,6 +85,24 @@ def test_a_photo_that_vanished_leaves_nothing(desk):
     assert desk.run(event(desk.inbox, "gone.jpg")) == Vanished()
     assert list(desk.outbox.list()) == []
     assert desk.markers() == []
+
+
+def test_images_that_a_dead_service_left_without_a_report_go_with_their_photo(desk):
+    anna = desk.photo("anna.jpg")
+    desk.process.sink.publish("anna.jpg", result("anna.jpg").portraits)
+    (desk.inbox.root / "anna.jpg").unlink()
+
+    assert desk.run(anna) == Vanished()
+    assert desk.images() == []
+
+
+def test_a_photo_that_was_taken_away_keeps_its_portraits(desk):
+    anna = desk.photo("anna.jpg")
+    desk.run(anna)
+    (desk.inbox.root / "anna.jpg").unlink()
+
+    assert desk.run(anna) == Vanished()
+    assert len(desk.images()) == 2
 
 
 def test_a_rejected_photo_is_answered_at_once_with_what_to_do(desk):
