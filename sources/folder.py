@@ -3,37 +3,28 @@
 import logging
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from sources.base import Event
 from sources.files import file_uri
 from sources.ignore import ignored_folder, ignored_name, photo_of, why_folder_ignored, why_ignored
 from sources.look import Look, NoPhoto, has_trailer, look_at
-from sources.rescan import Rescans
-from sources.scan import Batch, Scanner, SettledIn
+from sources.scan import Scanner, SettledIn
 from sources.schedule import Item, Schedule
+from sources.scheduled import Count, Scheduled, uncounted
 from sources.watch import Kind, Report, Watch, Watcher
-
-Count = Callable[[str, int], None]
-"""(name, how many more): `ignored`, `rescan_found`, `watch_overflows`, `events`. Called from any thread."""
 
 _log = logging.getLogger(__name__)
 
 
-def _uncounted(_name: str, _more: int) -> None:
-    pass
-
-
-class FolderSource:
+class FolderSource(Scheduled):
     """Yields a photo when it is complete: by its own trailer at once, else after `settle_seconds` without change.
 
-    Scans at start and `rescan_seconds` after each scan. A path is in one pair of hands at a time: it is not yielded
-    again before `ack` or `retry`; what changed meanwhile is then looked at again. With `once` the iteration ends when
-    all is settled. Several threads may iterate, each over its own `iter(source)`. Not more than `most` paths are
-    remembered at a time (about 0.5 KB each), but for `once`, which scans but once.
+    What changed while it was in someone's hands is then looked at again. With `once` the iteration ends when all is
+    settled. Not more than `most` paths are remembered at a time (about 0.5 KB each), but for `once`, which scans but
+    once.
     """
 
     def __init__(  # noqa: PLR0913 - each is a setting or a seam of its own, and all but the root go by name
@@ -46,38 +37,20 @@ class FolderSource:
         once: bool = False,
         most: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
-        on_count: Count = _uncounted,
+        on_count: Count = uncounted,
         watcher: Callable[[str, Report], Watch] = Watcher,
     ) -> None:
-        self._root = os.fspath(root.absolute())
+        place = os.fspath(root.absolute())
         self._settled_in = settled_in
-        self._once = once
-        self._clock = clock
-        self._count = on_count
-        self._watch = watcher(self._root, self._heard)
-        self._schedule = Schedule(settle_seconds, sys.maxsize if once else most)
-        self._work = threading.Condition()
-        self.stopped = False
-        scanner = Scanner(self._root, settled_in, self._watch.hear)
-        self._rescans = Rescans(scanner, None if once else self._watch, self, rescan_seconds, clock)
-
-    def __iter__(self) -> Iterator[Event]:
-        self._rescans.start()
-        return self._events()
+        self._watch = watcher(place, self._heard)
+        schedule = Schedule(settle_seconds, sys.maxsize if once else most)
+        scanner = Scanner(place, settled_in, self._watch.hear)
+        super().__init__(scanner, None if once else self._watch, schedule, rescan_seconds, clock, on_count)
 
     @property
     def mode(self) -> str:
         """`events`, or `polling` where they may not tell of everything, so that the rescan comes more often."""
         return self._watch.mode
-
-    def attached(self) -> str | None:
-        """None if the inbox can be listed, else why not and what to do. As of the last scan; never blocks."""
-        return self._rescans.trouble
-
-    def pending(self) -> int:
-        """Paths found and not yet yielded."""
-        with self._work:
-            return len(self._schedule)
 
     def ack(self, event: Event) -> None:
         """Let go of the photo; if it has changed since it was yielded and no report covers that, it is work again."""
@@ -89,51 +62,12 @@ class FolderSource:
             self._schedule.settle(event.path, self._clock(), changed=changed)
             self._work.notify_all()
 
-    def retry(self, event: Event, error: str, delay: float) -> None:
-        """Yield the photo, as it is then, after `delay` seconds, with the next attempt's number."""
-        _log.info("Attempt %d at %r did not end well (%s): again in %g s.", event.attempt, event.path, error, delay)
-        with self._work:
-            self._schedule.retry(event.path, event.attempt + 1, self._clock() + delay)
-            self._work.notify_all()
-
-    def stop(self) -> None:
-        """End the iteration; returns at once."""
-        with self._work:
-            self.stopped = True
-            self._work.notify_all()
-        self._rescans.stop()
-
     def close(self) -> None:
         """Stop, and join all threads."""
-        self.stop()
-        self._rescans.join()
+        super().close()
         self._watch.close()
 
     # What is yielded
-
-    def _events(self) -> Iterator[Event]:
-        while (item := self._take()) is not None:
-            event = self._judge(item)
-            if event is not None and not self.stopped:
-                yield event
-
-    def _take(self) -> Item | None:
-        with self._work:
-            while not self._over():
-                if (item := self._schedule.take(self._clock())) is not None:
-                    if self._schedule.room_again():
-                        self._rescans.want()
-                    return item
-                self._work.wait(self._until(self._schedule.next_time()))
-        return None
-
-    def _over(self) -> bool:
-        if self._rescans.crashed:
-            raise RuntimeError(f"The scan of {self._root!r} ended unexpectedly: see the error above, then start again.")
-        return self.stopped or (self._once and self._rescans.over and self._schedule.idle)
-
-    def _until(self, due: float | None) -> float | None:
-        return None if due is None else min(max(due - self._clock(), 0.0), threading.TIMEOUT_MAX)
 
     def _judge(self, item: Item) -> Event | None:
         look = self._look(item.path)
@@ -211,25 +145,4 @@ class FolderSource:
                 self._schedule.forget(path)
             else:
                 self._schedule.announce(photo, self._clock(), unfinished=kind == "unfinished")
-            self._work.notify_all()
-
-    # What is found
-
-    def scanning(self, running: bool) -> None:
-        """For the scan's thread."""
-        with self._work:
-            self._schedule.scanning(running)
-
-    def found(self, batch: Batch, *, by_rescan: bool, first: bool) -> bool:
-        """For the scan's thread."""
-        if first and batch.ignored:
-            self._count("ignored", batch.ignored)
-        with self._work:
-            room = self._schedule.found(batch.paths, self._clock(), by_rescan=by_rescan)
-            self._work.notify_all()
-            return room and not self.stopped
-
-    def ended(self) -> None:
-        """For the scan's thread."""
-        with self._work:
             self._work.notify_all()

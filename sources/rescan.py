@@ -2,11 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from sources.scan import Batch, ReportsAway, Scanner
-from sources.watch import Watch
+from sources.scan import Batch, ReportsAway
 
 _SOON_SECONDS: Final = 5.0
 """How long at most until a root that is gone is looked for again, and one whose events cannot be relied on."""
@@ -17,6 +16,29 @@ _SHARE: Final = 20
 _FOLDERS_MOST: Final = 10_000
 """New folders that are remembered; of more than that the scan of the whole knows best."""
 _log = logging.getLogger(__name__)
+
+
+class Scans(Protocol):
+    """Finds what is not settled; see `sources.scan.Scanner`."""
+
+    @property
+    def root(self) -> str:
+        """What is scanned, for messages."""
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it cannot be scanned."""
+
+    def unsettled(self, top: str = "") -> Iterator[Batch]: ...
+
+
+class Attached(Protocol):
+    """The part of `sources.watch.Watch` that scans have to do with."""
+
+    @property
+    def mode(self) -> str: ...
+
+    def attach(self) -> None: ...
 
 
 class Finder(Protocol):
@@ -36,7 +58,7 @@ class Rescans:
     """Scans on request and at intervals; `trouble` says why the root cannot be scanned, None while it can."""
 
     def __init__(
-        self, scanner: Scanner, watch: Watch | None, finder: Finder, seconds: float, clock: Callable[[], float]
+        self, scanner: Scans, watch: Attached | None, finder: Finder, seconds: float, clock: Callable[[], float]
     ) -> None:
         """Without a watch the root is scanned once. `seconds` lie between the end of a scan and the next."""
         self.trouble: str | None = f"The inbox {scanner.root!r} has not been listed yet: wait for the first scan."
@@ -149,10 +171,10 @@ class Rescans:
 
     def _lost(self, error: OSError) -> None:
         delay = min(self._seconds, _SOON_SECONDS)
-        what = "reports in the outbox cannot be listed"
+        what, remedy = "reports in the outbox cannot be listed", "make them readable"
         if not isinstance(error, ReportsAway):
-            what = f"inbox {self._scanner.root!r} cannot be scanned"
-        trouble = f"The {what} ({error}): mount it or make it readable; it is tried again every {delay:g} s."
+            what, remedy = f"inbox {self._scanner.root!r} cannot be scanned", self._scanner.remedy
+        trouble = f"The {what} ({error}): {remedy}; it is tried again every {delay:g} s."
         if trouble != self.trouble:
             _log.warning("%s", trouble)
         self.trouble = trouble

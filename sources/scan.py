@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Final
 
 from sources.ignore import SIDECAR, ignored_folder, ignored_name
 from sources.look import linked, sidecar_changed_ns
@@ -37,6 +38,8 @@ class Batch:
 
 class Scanner:
     """Scans below one root; remembers only which folders it has complained about."""
+
+    remedy: Final = "mount it or make it readable"
 
     def __init__(self, root: str, settled_in: SettledIn, before: Callable[[str], None] = _nothing) -> None:
         """`before` is called with each folder before it is listed."""

@@ -56,6 +56,11 @@ class Schedule:
         return len(self._fresh) + len(self._backlog) + len(self._waiting)
 
     @property
+    def backlog(self) -> int:
+        """Queued paths that only a scan found."""
+        return len(self._backlog)
+
+    @property
     def idle(self) -> bool:
         """Nothing queued, waiting or held."""
         return not (self._fresh or self._backlog or self._waiting or self._held)
@@ -104,11 +109,14 @@ class Schedule:
         for place in (self._fresh, self._backlog, self._waiting):
             place.pop(path, None)
 
-    def take(self, now: float) -> Item | None:
-        """The next path to look at; it is held from here on, until `wait`, `drop`, `retry` or `settle`."""
+    def take(self, now: float, *, backlog: bool = True) -> Item | None:
+        """The next path to look at; it is held from here on, until `wait`, `drop`, `retry` or `settle`.
+
+        With `backlog=False` none that only a scan found.
+        """
         self._wake(now)
         first, second = (self._backlog, self._fresh) if self._backlogs_turn else (self._fresh, self._backlog)
-        lane = first or second
+        lane = (first or second) if backlog else self._fresh
         if not lane:
             return None
         self._backlogs_turn = lane is self._fresh
