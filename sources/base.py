@@ -11,7 +11,8 @@ class Event:
 
     `uri` is `file:///...` (percent-encoded) or `s3://bucket/key` (key decoded); `path` is the photo's place below the
     inbox with `/` between its parts; `version` is etag/versionId or mtime and size; `receipt` is its source's own;
-    `known` is when the source first knew of it, in seconds of the monotonic clock.
+    `known` is when the source first knew of it, in seconds of the monotonic clock; `source` names who told of it, as
+    `FACECRAFT_SOURCES` does.
     """
 
     uri: str
@@ -20,6 +21,7 @@ class Event:
     attempt: int = 1
     receipt: str = ""
     known: float | None = field(default=None, compare=False)
+    source: str = field(default="folder", compare=False)
 
 
 class Source(Protocol):

@@ -89,6 +89,12 @@ class Rescans:
                 self._next = float("-inf")
             self._wanted.notify_all()
 
+    def reached(self) -> None:
+        """The root can be listed: known at the end of a scan, and to whoever takes its parts before that."""
+        if self.trouble and self._listed:
+            _log.info("The inbox %r can be scanned again.", self._scanner.root)
+        self.trouble, self._listed = None, True
+
     def stop(self) -> None:
         """Returns at once; a scan that runs ends with its next part."""
         with self._wanted:
@@ -150,9 +156,7 @@ class Rescans:
                 self._part(folder)
         else:
             self._scanned = True
-        if self.trouble and self._listed:
-            _log.info("The inbox %r can be scanned again.", self._scanner.root)
-        self.trouble, self._listed = None, True
+        self.reached()
 
     def _part(self, folder: str) -> None:
         for batch in self._scanner.unsettled(folder):

@@ -30,10 +30,12 @@ class ReportsAway(OSError):
 
 @dataclass(slots=True)
 class Batch:
-    """Part of a folder: the paths below the root that are work, and how many names were passed over."""
+    """Part of a listing: the paths below the root that are work, how many names were passed over, and the versions of
+    the paths where the listing tells them."""
 
     paths: list[str] = field(default_factory=list)
     ignored: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 class Scanner:

@@ -3,21 +3,25 @@
 import heapq
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import count
+from types import MappingProxyType
 
 from sources.look import Look
 
 
 @dataclass(slots=True)
 class Item:
-    """A path that is queued or waits, and what is known of it. `known`: since when it is work."""
+    """A path that is queued or waits, and what is known of it. `known`: since when it is work; `announced`: an event
+    told of it, not a scan alone; `version`: as it was told, "" where it was not."""
 
     path: str
     known: float
     attempt: int = 1
     by_rescan: bool = False
+    announced: bool = False
+    version: str = ""
     look: Look | None = None
     since: float = 0.0
     not_before: float = 0.0
@@ -25,10 +29,11 @@ class Item:
 
 @dataclass(slots=True)
 class _Held:
-    """A path in someone's hands; `again`: when it was announced meanwhile."""
+    """A path in someone's hands, as it was taken; `again`: it was announced meanwhile."""
 
+    item: Item
     look: Look | None = None
-    again: float | None = None
+    again: Item | None = None
 
 
 class Schedule:
@@ -56,37 +61,40 @@ class Schedule:
         return len(self._fresh) + len(self._backlog) + len(self._waiting)
 
     @property
-    def backlog(self) -> int:
-        """Queued paths that only a scan found."""
-        return len(self._backlog)
-
-    @property
     def idle(self) -> bool:
         """Nothing queued, waiting or held."""
         return not (self._fresh or self._backlog or self._waiting or self._held)
 
-    def announce(self, path: str, now: float, *, unfinished: bool = False) -> None:
-        """An event named this path. `unfinished`: it is being written, so one that waits may go on waiting."""
+    def announce(self, path: str, now: float, *, unfinished: bool = False, version: str = "") -> bool:
+        """An event named this path. `unfinished`: it is being written, so one that waits may go on waiting.
+
+        `version`, where the event tells it: the one that is held already is no news. False where there is no room.
+        """
         if held := self._held.get(path):
             # A file that is being written is announced all the time: looking at it again at once would never end.
-            if held.again is None and not unfinished:
-                held.again = now
+            if held.again is None and not unfinished and not (version and version == held.item.version):
+                held.again = Item(path, now, announced=True, version=version)
         elif item := self._waiting.get(path):
-            item.by_rescan = False
+            item.by_rescan, item.announced, item.version = False, True, version
             if not unfinished and item.not_before <= now:
                 self._fresh[path] = self._waiting.pop(path)
         elif item := self._fresh.get(path) or self._backlog.pop(path, None) or self._new(path, now):
-            item.by_rescan = False
+            item.by_rescan, item.announced, item.version = False, True, version
             self._fresh[path] = item
+        else:
+            return False
+        return True
 
-    def found(self, paths: Iterable[str], now: float, *, by_rescan: bool) -> bool:
-        """A scan found these to be work. False where there is no room for more."""
+    def found(
+        self, paths: Iterable[str], now: float, *, by_rescan: bool, versions: Mapping[str, str] = MappingProxyType({})
+    ) -> bool:
+        """A scan found these to be work; `versions` as far as it knows them. False where there is no room for more."""
         known = (self._held, self._fresh, self._backlog, self._waiting, self._settled or ())
         for path in paths:
             if not any(path in place for place in known):
                 if (item := self._new(path, now)) is None:
                     return False
-                item.by_rescan = by_rescan
+                item.by_rescan, item.version = by_rescan, versions.get(path, "")
                 self._backlog[path] = item
         return True
 
@@ -109,19 +117,16 @@ class Schedule:
         for place in (self._fresh, self._backlog, self._waiting):
             place.pop(path, None)
 
-    def take(self, now: float, *, backlog: bool = True) -> Item | None:
-        """The next path to look at; it is held from here on, until `wait`, `drop`, `retry` or `settle`.
-
-        With `backlog=False` none that only a scan found.
-        """
+    def take(self, now: float) -> Item | None:
+        """The next path to look at; it is held from here on, until `wait`, `drop`, `retry` or `settle`."""
         self._wake(now)
         first, second = (self._backlog, self._fresh) if self._backlogs_turn else (self._fresh, self._backlog)
-        lane = (first or second) if backlog else self._fresh
+        lane = first or second
         if not lane:
             return None
         self._backlogs_turn = lane is self._fresh
         path, item = lane.popitem(last=False)
-        self._held[path] = _Held()
+        self._held[path] = _Held(item)
         return item
 
     def ripe(self, item: Item, look: Look, now: float) -> bool:
@@ -143,14 +148,19 @@ class Schedule:
         """Not there, or not a photo; queued again if it was announced meanwhile."""
         again = self._held.pop(item.path).again
         if again is not None:
-            self._fresh[item.path] = Item(item.path, again)
+            self._fresh[item.path] = again
 
     def retry(self, path: str, attempt: int, due: float) -> None:
         """Look at a held path again at `due`; if it has not changed by then it need not be quiet again."""
         held = self._held.pop(path, None)
         if held is not None:
-            since = float("-inf")
-            self._wait(Item(path, due, attempt, look=held.look, since=since, not_before=due), due)
+            again = replace(held.item, known=due, attempt=attempt, by_rescan=False, look=held.look)
+            again.since, again.not_before = float("-inf"), due
+            self._wait(again, due)
+
+    def forget_backlog(self) -> None:
+        """What only scans found, and nobody has taken: a later scan finds it again."""
+        self._backlog.clear()
 
     def settling(self, path: str) -> Look | None:
         """How a held path looked when it was yielded; None if it is not held. What is announced from here on counts."""
@@ -164,7 +174,7 @@ class Schedule:
         """Let go of a held path; queue it again if it changed, or was announced after `settling`."""
         held = self._held.pop(path, None)
         if held is not None and (changed or held.again is not None):
-            self._fresh[path] = Item(path, now if held.again is None else held.again)
+            self._fresh[path] = held.again or Item(path, now)
         elif self._settled is not None:
             self._settled.add(path)
 

@@ -4,7 +4,6 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Final
 
 from sources.base import Event
 from sources.rescan import Attached, Rescans, Scans
@@ -14,7 +13,6 @@ from sources.schedule import Item, Schedule
 Count = Callable[[str, int], None]
 """(name, how many more): `ignored`, `rescan_found`, `watch_overflows`, `events`. Called from any thread."""
 
-_GATE_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -55,10 +53,6 @@ class Scheduled(ABC):
     @abstractmethod
     def ack(self, event: Event) -> None:
         """Let go of the photo."""
-
-    def _open(self) -> bool:
-        """Whether what only a scan found may be yielded now; where not, it is asked again every 5 s."""
-        return True
 
     def __iter__(self) -> Iterator[Event]:
         self._rescans.start()
@@ -101,27 +95,22 @@ class Scheduled(ABC):
                 yield event
 
     def _take(self) -> Item | None:
-        while True:
-            backlog = not self._schedule.backlog or self._open()  # it may ask a server, so never under the lock
-            with self._work:
-                if self._over():
-                    return None
-                if (item := self._schedule.take(self._clock(), backlog=backlog)) is not None:
+        with self._work:
+            while not self._over():
+                if (item := self._schedule.take(self._clock())) is not None:
                     if self._schedule.room_again():
                         self._rescans.want()
                     return item
-                self._work.wait(self._until(self._schedule.next_time(), backlog=backlog))
+                self._work.wait(self._until(self._schedule.next_time()))
+        return None
 
     def _over(self) -> bool:
         if self._rescans.crashed:
             raise RuntimeError(f"The scan of {self._root!r} ended unexpectedly: see the error above, then start again.")
         return self.stopped or (self._once and self._rescans.over and self._schedule.idle)
 
-    def _until(self, due: float | None, *, backlog: bool) -> float | None:
-        waits = [] if backlog else [_GATE_SECONDS]
-        if due is not None:
-            waits.append(min(max(due - self._clock(), 0.0), threading.TIMEOUT_MAX))
-        return min(waits, default=None)
+    def _until(self, due: float | None) -> float | None:
+        return None if due is None else min(max(due - self._clock(), 0.0), threading.TIMEOUT_MAX)
 
     # What is found
 
@@ -135,7 +124,7 @@ class Scheduled(ABC):
         if first and batch.ignored:
             self._count("ignored", batch.ignored)
         with self._work:
-            room = self._schedule.found(batch.paths, self._clock(), by_rescan=by_rescan)
+            room = self._schedule.found(batch.paths, self._clock(), by_rescan=by_rescan, versions=batch.versions)
             self._work.notify_all()
             return room and not self.stopped
 
