@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from handler.presets import PresetsError
 from handler.settings import VARIABLES, About, CommonSettings, Settings
+from handler.sources_setting import SourcesError
 from pipeline.recipe import OptionError, nearest, shown
 
 __all__ = ["CommonSettings", "Row", "Settings", "SettingsError", "documented", "load", "load_common", "settings_table"]
@@ -32,7 +33,8 @@ WITHOUT_EFFECT: Final = MappingProxyType(
 )
 """Variables of `djok/facecraft` that are accepted with a warning, and why they change nothing."""
 
-NOT_YET: Final = ("SQS_QUEUE_URL", "WEBHOOK_TOKEN")
+_SECRET: Final = ("webhook_token",)
+"""Fields whose value no message shows."""
 
 _KNOWN: Final = tuple(
     PREFIX + name for name in (*(field.upper() for field in Settings.model_fields), *OLDER_NAMES, *WITHOUT_EFFECT)
@@ -137,8 +139,6 @@ def _twice(older: _Given, newer: _Given) -> str:
 
 
 def _unknown(variable: str) -> str:
-    if variable.removeprefix(PREFIX) in NOT_YET:
-        return f"{variable} is not available in this version; remove it"
     return f"{variable} is not a setting; {nearest(variable, _KNOWN)}"
 
 
@@ -155,6 +155,8 @@ def _explained(error: ValidationError, given: Mapping[str, _Given]) -> list[str]
 def _fault_lines(fault: dict[str, Any], given: Mapping[str, _Given]) -> list[str]:
     """Pydantic's finding in our words: variable, value, what is wrong, an example."""
     cause = fault.get("ctx", {}).get("error")
+    if isinstance(cause, SourcesError):
+        return [str(cause)]
     if not fault["loc"]:
         return [f"FACECRAFT_INBOX and FACECRAFT_OUTBOX {cause}"]
     field = str(fault["loc"][0])
@@ -167,7 +169,8 @@ def _fault_lines(fault: dict[str, Any], given: Mapping[str, _Given]) -> list[str
     if isinstance(cause, OptionError):
         return [f"{name}: {cause.message}"]
     problem = cause or _PROBLEMS.get(fault["type"]) or fault["msg"].replace("Input should be", "should be")
-    return [f"{name}: {shown(value)} {problem}{example}"]
+    given_value = "its value" if field in _SECRET else shown(value)
+    return [f"{name}: {given_value} {problem}{example}"]
 
 
 def _about(field: str) -> About:

@@ -12,10 +12,13 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from handler import __version__
+from handler.events_route import Events
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_BODY_BYTES: Final = 64 * 1024
+_BODY_BYTES: Final = 1024 * 1024
+"""S3's notifications have 64 KB at most; those of other servers carry an object's metadata too."""
+
 _IDLE_SECONDS: Final = 15
 _GRACE_SECONDS: Final = 2.0
 _SERVICE: Final = web.AppKey["StatusSource"]("service")
@@ -43,13 +46,14 @@ class ServerError(Exception):
     """The server cannot listen. The message names the settings and the fix."""
 
 
-def make_app(service: StatusSource) -> web.Application:
-    """Routes for GET and HEAD; what is refused is told in JSON too."""
+def make_app(service: StatusSource, events: Events | None = None) -> web.Application:
+    """Routes for GET and HEAD, and with `events` for POST there; what is refused is told in JSON too."""
     app = web.Application(client_max_size=_BODY_BYTES, middlewares=[_errors_as_json])
     app[_SERVICE] = service
     app.on_response_prepare.append(_stamp)
     routes = {"/": _index, "/health": _health, "/ready": _ready, "/status": _status, "/metrics": _metrics}
     app.add_routes([web.get(path, handler) for path, handler in routes.items()])
+    app.add_routes(events.routes() if events else [])
     return app
 
 
@@ -81,7 +85,8 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
     try:
         return await handler(request)
     except web.HTTPException as error:
-        hint = f"GET one of {', '.join(_PATHS)}"
+        too_large = isinstance(error, web.HTTPRequestEntityTooLarge)
+        hint = f"send at most {_BODY_BYTES:,} bytes" if too_large else f"GET one of {', '.join(_PATHS)}"
         kept = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         return _json({"error": error.reason, "hint": hint}, error.status, kept)
 

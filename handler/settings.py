@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     PlainValidator,
     PrivateAttr,
+    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -24,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from handler.after import What
 from handler.options import DEFAULTS, Presets, Resolved, layered
 from handler.presets import built_in, load
+from handler.sources_setting import Name, chosen, parsed, without_effect
 from pipeline.portrait import Limits
 from pipeline.recipe import OPTIONS, FacePolicy, Restore, parse_option
 
@@ -61,15 +63,20 @@ def _host(value: str) -> str:
     return value
 
 
-def _only(known: str) -> BeforeValidator:
-    """For settings whose other values come in later versions."""
+def _names(value: object) -> object:
+    return parsed(value) if isinstance(value, str) else value
 
-    def check(value: object) -> object:
-        if value != known:
-            raise ValueError(f"is not available in this version; write {known} or remove the variable")
-        return value
 
-    return BeforeValidator(check)
+def _queue_url(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"https?://[^/\s]+/\S+", value):
+        raise ValueError("is not the URL of a queue")
+    return value
+
+
+def _token(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and not re.fullmatch(r"[!-~]+( [!-~]+)?", value.get_secret_value()):
+        raise ValueError("is not one word of plain ASCII, or two with a space between, which is all that servers send")
+    return value
 
 
 def _upper(value: object) -> object:
@@ -116,6 +123,21 @@ _CODEFORMER = About(
 _PRESETS = About("TOML file with presets of your own", "/config/presets.toml", "the built-in presets")
 
 
+_SOURCES = About(
+    "What announces photos, a comma list: folder; for a bucket sqs, webhook, poll (looks every `RESCAN_SECONDS`)",
+    "sqs,webhook",
+    "folder; for a bucket sqs with a queue, webhook with a token, else poll",
+)
+_QUEUE = About(
+    "Queue that the bucket's events go to",
+    "https://sqs.eu-central-1.amazonaws.com/123456789012/photos",
+    " ",
+)
+_TOKEN = About(
+    "What `POST /events` must bring as `Authorization: Bearer ...`; required unless `HOST` is loopback", "7Hq2vX", " "
+)
+
+
 VARIABLES: Final[ContextVar[Mapping[str, Any]]] = ContextVar("VARIABLES")
 """The variables' values by field, set by `handler.config` while it loads: names and empty values are its business."""
 
@@ -150,7 +172,9 @@ class CommonSettings(BaseSettings):
     log_level: Annotated[_Level, About("Least severe log lines: DEBUG, INFO, WARNING, ERROR or CRITICAL", "INFO")] = (
         "INFO"
     )
-    sources: Annotated[Literal["folder"], _only("folder"), About("Where events come from: folder", "folder")] = "folder"
+    sources: Annotated[tuple[Name, ...], BeforeValidator(_names), _SOURCES] = ()
+    sqs_queue_url: Annotated[str | None, AfterValidator(_queue_url), _QUEUE] = None
+    webhook_token: Annotated[SecretStr | None, AfterValidator(_token), _TOKEN] = None
     after: Annotated[
         What,
         BeforeValidator(_lower),
@@ -244,6 +268,21 @@ class Settings(CommonSettings):
                     "choose two folders side by side, for example /photos/in and /photos/out"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _sources_fit(self) -> "Settings":
+        self.announcers()
+        return self
+
+    def announcers(self) -> tuple[Name, ...]:
+        """The sources that are used."""
+        queue, token = self.sqs_queue_url is not None, self.webhook_token is not None
+        return chosen(self.sources, bucket=not isinstance(self.inbox, Path), queue=queue, token=token, host=self.host)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        queue, token = self.sqs_queue_url is not None, self.webhook_token is not None
+        return (*super().warnings, *without_effect(self.announcers(), queue=queue, token=token))
 
 
 def _same(one: Path, other: Path) -> bool:

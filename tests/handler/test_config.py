@@ -101,11 +101,21 @@ def test_all_variables_of_the_original_are_accepted():
         ("FACE_POLICY", "first", "one of largest, center, all, reject"),
         ("RESTORE", "always", "one of auto, on, off"),
         ("AFTER", "tag", "'keep', 'move' or 'delete'; for example FACECRAFT_AFTER=move"),
-        ("SOURCES", "folder,sqs", "not available in this version; write folder"),
+        (
+            "SOURCES",
+            "folder,ftp",
+            "'ftp' is not one of folder, sqs, webhook, poll; for example FACECRAFT_SOURCES=sqs,webhook",
+        ),
+        ("SOURCES", "folder,sqs", "sqs announces objects of a bucket, and FACECRAFT_INBOX is a folder"),
+        (
+            "SQS_QUEUE_URL",
+            "https://sqs.here/1/photos",
+            "announces objects of a bucket, and FACECRAFT_INBOX is a folder",
+        ),
+        ("SQS_QUEUE_URL", "photos", "is not the URL of a queue; for example FACECRAFT_SQS_QUEUE_URL=https://"),
         ("INBOX", "s3://bucket/in", "buckets are not available in this version"),
         ("PRESETS", "/nowhere.toml", "/nowhere.toml cannot be read"),
-        ("SQS_QUEUE_URL", "https://x", "not available in this version; remove it"),
-        ("WEBHOOK_TOKEN", "x", "not available in this version; remove it"),
+        ("WEBHOOK_TOKEN", "three secret words", "its value is not one word of plain ASCII, or two"),
         ("IDENTITY_LIMIT", "-1", "greater than or equal to 0"),
         ("INBX", "/in", "is not a setting; did you mean FACECRAFT_INBOX?"),
         ("DEFAULT_WITDH", "1", "did you mean FACECRAFT_DEFAULT_WIDTH?"),
@@ -116,6 +126,14 @@ def test_a_fault_names_variable_value_and_fix(name, value, words):
     (line,) = faults(FOLDERS | {f"FACECRAFT_{name}": value})
     assert line.startswith(f"FACECRAFT_{name}")
     assert words in line
+
+
+def test_the_token_is_never_shown():
+    given = settings(WEBHOOK_TOKEN="hush-hush")  # noqa: S106 - of the tests
+    assert given.webhook_token.get_secret_value() == "hush-hush"
+    (line,) = faults(FOLDERS | {"FACECRAFT_WEBHOOK_TOKEN": "hush-hush hush-hush hush-hush"})
+    assert given.warnings == ("FACECRAFT_WEBHOOK_TOKEN has no effect: webhook is none of the sources (folder)",)
+    assert "hush" not in f"{given!r} {given} {given.model_dump()} {given.model_dump_json()} {line}"
 
 
 def test_all_faults_come_at_once_in_one_block():
