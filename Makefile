@@ -5,7 +5,7 @@ export PYTHON GPU
 # onnxruntime sends usage statistics when it is imported, unless it is told not to.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help install models demo test chaos lint bench quality clean
+.PHONY: help install models demo minio test chaos lint bench quality clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -25,6 +25,9 @@ demo: .venv/installed ## start the service, drop sample photos in, show the port
 
 models/u2netp.onnx: .venv/installed
 	$(BIN)/python -m handler models fetch u2netp
+
+minio: .venv/installed ## build the MinIO server that some tests need (needs Go, 5 minutes, once)
+	@$(BIN)/python -m tests.minio
 
 test: .venv/installed models/u2netp.onnx ## run the tests (with the smallest cut-out model)
 	$(BIN)/python -m pytest
