@@ -4,7 +4,6 @@ A marker is written before the work and removed with the report. Not synced: a p
 """
 
 import json
-import os
 import threading
 import uuid
 from collections.abc import Callable
@@ -13,8 +12,7 @@ from typing import Final
 
 from handler.naming import ATTEMPTS, attempt_path
 from pipeline.vocabulary import REASONS
-from sources.base import Conflict
-from sources.files import STATE, FileStore
+from sources.base import STATE, Claim, Conflict, Outbox
 
 SERVICES: Final = f"{STATE}/services"
 _MAX_ERROR: Final = 2000
@@ -37,17 +35,17 @@ class Marker:
 class Attempts:
     """The markers of one outbox. OSError where it is full, read-only or away: then nothing is counted."""
 
-    def __init__(self, outbox: FileStore) -> None:
+    def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._service = uuid.uuid4().hex
-        self._lock: int | None = None
+        self._lock: Claim | None = None
         self._coming_alive = threading.Lock()
         self._suspects: set[str] = set()
 
     def close(self) -> None:
         """Give up the markers of this service, as if it had died."""
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.close()
             self._lock = None
 
     def begin(self, path: str, *, alone: bool = False) -> int:
@@ -57,32 +55,40 @@ class Attempts:
         """
         self._come_alive()
         with self._outbox.lock(path):
-            marker = self._marker(path)
-            if marker.service not in (None, self._service) and self._lives(marker.service):
-                raise Conflict(f"another service works on {path!r}")
-            self._write(replace(marker, service=self._service, alone=alone))
+            marker, version = self._marker(path)
+            self._check(marker, version, alone=alone)
+            self._write(replace(marker, service=self._service, alone=alone), version)
         return marker.attempts + 1
+
+    def _check(self, marker: Marker, version: str | None, *, alone: bool) -> None:
+        if marker.service in (None, self._service):
+            return
+        if self._lives(marker.service):
+            raise Conflict(f"another service works on {marker.path!r}")
+        if not alone:  # that service died after this one had looked for such
+            self._suspect(marker, version)
+            raise Conflict(f"a service died while it worked on {marker.path!r}: it runs alone next")
 
     def failed(self, path: str, error: str, reason: str = _CRASHED) -> int:
         """Its worker died, or something failed that may work next time; gives the attempts that are counted now."""
-        marker = self._marker(path)
-        self._write(Marker(path, marker.attempts + 1, error=error[-_MAX_ERROR:], reason=reason))
+        marker, version = self._marker(path)
+        self._write(Marker(path, marker.attempts + 1, error=error[-_MAX_ERROR:], reason=reason), version)
         self._suspects.discard(path)
         return marker.attempts + 1
 
     def last_failure(self, path: str) -> tuple[str, str]:
         """Reason (a key of `vocabulary.REASONS`) and error of the attempt that was counted last."""
-        marker = self._marker(path)
+        marker, _ = self._marker(path)
         reason = marker.reason if marker.reason and marker.reason in REASONS else _CRASHED
         return reason, str(marker.error)
 
     def release(self, path: str) -> None:
         """The work is given back, and nobody counts it."""
-        marker = self._marker(path)
+        marker, version = self._marker(path)
         if marker.service != self._service:
             return
         if marker.attempts:
-            self._write(replace(marker, service=None, alone=False))
+            self._write(replace(marker, service=None, alone=False), version)
         else:
             self._outbox.delete(attempt_path(path))
 
@@ -93,7 +99,7 @@ class Attempts:
 
     def find(self, path: str) -> tuple[Marker | None, bool]:
         """The photo's marker, and whether a living service works on it. Writes nothing."""
-        marker = self._read(attempt_path(path))
+        marker, _ = self._read(attempt_path(path))
         return marker, marker is not None and self._lives(marker.service)
 
     def services(self) -> int:
@@ -112,21 +118,23 @@ class Attempts:
         """
         self._come_alive()
         for name in self._outbox.stamps(ATTEMPTS):
-            marker = self._read(f"{ATTEMPTS}/{name}")
+            marker, version = self._read(f"{ATTEMPTS}/{name}")
             if marker is None or marker.service == self._service or self._lives(marker.service):
                 continue
             if _is_over(is_work, marker.path):
                 self._outbox.delete(f"{ATTEMPTS}/{name}")
             elif marker.service is not None:
-                self._suspect(marker)
+                self._suspect(marker, version)
         self._bury()
         return set(self._suspects)
 
-    def _suspect(self, marker: Marker) -> None:
+    def _suspect(self, marker: Marker, version: str | None) -> None:
         self._suspects.add(marker.path)
         if marker.alone:  # still the dead service's: a suspect it stays, but that death is counted once
             error = "the service ended while this photo ran alone"
-            self._write(replace(marker, attempts=marker.attempts + 1, alone=False, error=error, reason=_CRASHED))
+            self._write(
+                replace(marker, attempts=marker.attempts + 1, alone=False, error=error, reason=_CRASHED), version
+            )
 
     def _come_alive(self) -> None:
         """Hold this service's lock file; made again where someone emptied the outbox."""
@@ -144,18 +152,20 @@ class Attempts:
             if name != f"{self._service}.lock":
                 self._outbox.reap(f"{SERVICES}/{name}")
 
-    def _marker(self, path: str) -> Marker:
-        return self._read(attempt_path(path)) or Marker(path)
+    def _marker(self, path: str) -> tuple[Marker, str | None]:
+        marker, version = self._read(attempt_path(path))
+        return marker or Marker(path), version
 
-    def _read(self, place: str) -> Marker | None:
-        """None where there is none, or where a power cut left something else."""
+    def _read(self, place: str) -> tuple[Marker | None, str | None]:
+        """No marker where there is none, or where a power cut left something else; and the version to replace."""
         try:
-            return _parsed(self._outbox.read(place).data)
+            found = self._outbox.read(place)
         except FileNotFoundError:
-            return None
+            return None, None
+        return _parsed(found.data), found.version
 
-    def _write(self, marker: Marker) -> None:
-        self._outbox.note(attempt_path(marker.path), json.dumps(asdict(marker)).encode("ascii"))
+    def _write(self, marker: Marker, replaces: str | None) -> None:
+        self._outbox.note(attempt_path(marker.path), json.dumps(asdict(marker)).encode("ascii"), replaces=replaces)
 
 
 def _lock_path(service: str) -> str:

@@ -1,8 +1,12 @@
 """Events and the sources that yield them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
+
+STATE: Final = ".facecraft"
+"""Our own folder in the outbox: temporaries, locks, attempts. No listing of a store shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +63,24 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """What lay at a path: bytes, the version that `Store.write` compares, when it last changed (ns since 1970)."""
+    """What lay at a path: bytes, the version that `Store.write` compares, when it last changed (ns since 1970).
+
+    `metadata` is what an object's uploader said of it, by names in lower case; files have none.
+    """
 
     data: bytes
     version: str
+    changed_ns: int
+    metadata: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a listing tells of one object; `etag` without its quotes, `changed_ns` as in `Blob`."""
+
+    path: str
+    etag: str
+    size: int
     changed_ns: int
 
 
@@ -88,8 +106,60 @@ class Store(Protocol):
         """Whole or not at all, durable on return; gives the new version. `replaces=None`: only where nothing stands;
         `replaces=version`: only where that version stands. Else Conflict."""
 
-    def delete(self, path: str) -> None:
-        """Gone on return; nothing happens where nothing stood."""
+    def delete(self, path: str, version: str | None = None) -> None:
+        """Gone on return; nothing happens where nothing stood. With a version, only where that one stands, else
+        Conflict."""
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Paths below `prefix`, in no order."""
+
+
+class Claim(Protocol):
+    def close(self) -> None:
+        """Not held any more."""
+
+
+class Outbox(Store, Protocol):
+    """A store that several services can write results into. Stamps are ns since 1970; see each method."""
+
+    def write(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        replaces: str | None = None,
+        stamp_ns: int | None = None,
+        about: Mapping[str, str] | None = None,
+    ) -> str:
+        """See Store. `stamp_ns` is written with the content, as a file's mtime or an object's metadata; `about` becomes
+        metadata, where there is any."""
+
+    def note(self, path: str, data: bytes, *, replaces: str | None) -> None:
+        """As `write`, but a power cut may take it again."""
+
+    def stamp(self, path: str, ns: int, version: str | None = None, about: Mapping[str, str] | None = None) -> None:
+        """Set stamp and metadata as `write` does; with a version, only where that one stands, else Conflict."""
+
+    def stamps(self, folder: str) -> Mapping[str, int]:
+        """The stamps of what lies in one folder, by name; empty where there is no such folder."""
+
+    def granularity(self) -> int:
+        """How many ns two stamps must differ to be told apart."""
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Among all services on this outbox one at a time; nothing where conditional writes decide instead."""
+
+    def claim(self, path: str) -> Claim:
+        """Make something that shows all others that its maker lives, until it is closed."""
+
+    def is_claimed(self, path: str) -> bool:
+        """Whether a living process, here or elsewhere, holds it."""
+
+    def reap(self, path: str) -> bool:
+        """Remove what was made by `claim`, if whoever held it is dead; true if it was removed."""
+
+    def sweep(self) -> int:
+        """Remove the temporaries of dead services; gives their number. Safe beside living ones."""
+
+    def probe(self, probe_ns: int) -> int:
+        """What a stamp reads after it was set so. OSError says why nothing can be written."""

@@ -8,8 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from sources.base import TooLarge
 from sources.durable import sync_folder
 
+_CHUNK: Final = 1 << 20
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -103,3 +105,16 @@ def _check_regular(found: os.stat_result, path: str) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(found.st_mode):
         raise PermissionError(errno.EACCES, "is not a regular file", path)
+
+
+def read_whole(fd: int, found: os.stat_result, limit: int | None) -> bytes:
+    """All bytes; one more than it had where the file grows, never more than that. TooLarge above the limit."""
+    if limit is not None and found.st_size > limit:
+        raise TooLarge(found.st_size, found.st_ctime_ns)
+    data, left = [], found.st_size + 1
+    while left and (chunk := os.read(fd, min(left, _CHUNK))):
+        data.append(chunk)
+        left -= len(chunk)
+    if not left and found.st_size == limit:
+        raise TooLarge(found.st_size + 1, os.fstat(fd).st_ctime_ns)
+    return b"".join(data)

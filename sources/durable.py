@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 
 from sources.base import Conflict
@@ -64,6 +65,17 @@ def claim(folder: int, name: str) -> int:
         os.close(fd)
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What `claim` gives, for those who keep it."""
+
+    fd: int
+
+    def close(self) -> None:
+        """Not held any more."""
+        os.close(self.fd)
 
 
 def is_held(folder: int, name: str) -> bool:

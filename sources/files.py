@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -14,15 +14,11 @@ from typing import Final
 from urllib.parse import quote_from_bytes
 
 from sources import durable
-from sources.base import Blob, Conflict, TooLarge
-from sources.beneath import LeadsOut, check_plain, opened_file, opened_folder, resolve
-
-STATE: Final = ".facecraft"
-"""Our own folder in the outbox: temporaries, locks, attempts. `FileStore.list` leaves it out."""
+from sources.base import STATE, Blob, Conflict
+from sources.beneath import LeadsOut, check_plain, opened_file, opened_folder, read_whole, resolve
 
 _TEMPORARIES: Final = f"{STATE}/tmp"  # noqa: S108 - not the shared /tmp
 _LOCKS: Final = f"{STATE}/locks"
-_CHUNK: Final = 1 << 20
 _PROBE_BYTES: Final = 1 << 20  # a portrait and its report: a disk that takes no more than a name is full
 _PROBE_NS: Final = 1_700_000_001_414_213_562
 _TICKS_NS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
@@ -50,7 +46,7 @@ class FileStore:
         """See Store. The version is made of mtime, size and ctime."""
         with opened_file(self.root, path) as fd:
             before = os.fstat(fd)
-            data = _read_whole(fd, before, limit)
+            data = read_whole(fd, before, limit)
             after = os.fstat(fd)
         if len(data) != before.st_size or _version(after) != _version(before):
             raise Conflict(f"{path!r} changed while it was read")
@@ -71,8 +67,16 @@ class FileStore:
             return os.stat(name, dir_fd=parent, follow_symlinks=False).st_ctime_ns
         return 0
 
-    def write(self, path: str, data: bytes, *, replaces: str | None = None, stamp_ns: int | None = None) -> str:
-        """See Store. `stamp_ns` becomes the mtime, with the content. OSError where it is gone, full or read-only."""
+    def write(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        replaces: str | None = None,
+        stamp_ns: int | None = None,
+        about: Mapping[str, str] | None = None,  # noqa: ARG002 - files have no metadata
+    ) -> str:
+        """See Outbox. OSError where it is gone, full or read-only."""
         with self._parent(path, make=True) as target:
             try:
                 with self._opened(_TEMPORARIES) as tmp:
@@ -83,15 +87,10 @@ class FileStore:
             with self._announced(path) as beside:
                 return self._publish((target[0], beside), target, data, replaces, stamp_ns)
 
-    def note(self, path: str, data: bytes) -> None:
-        """Replace what stands below STATE, whole or not at all, but not synced: for what a power cut may take."""
-        name = _temporary_name()
-        with (
-            self._parent(path, make=True) as target,
-            self._opened(_TEMPORARIES) as tmp,
-            durable.temporary(tmp, name, data, sync=False),
-        ):
-            durable.replace((tmp, name), target)
+    def note(self, path: str, data: bytes, *, replaces: str | None) -> None:
+        """See Outbox."""
+        with self._parent(path, make=True) as target, self._opened(_TEMPORARIES) as tmp:
+            self._publish((tmp, _temporary_name()), target, data, replaces, sync=False)
 
     def delete(self, path: str, version: str | None = None) -> None:
         """See Store. With a version, only where that one stands, else Conflict."""
@@ -132,8 +131,14 @@ class FileStore:
         """The mtimes (ns) of what lies in one folder, by name; empty where there is no such folder."""
         return {name: found.st_mtime_ns for name, found in self._entries(folder)}
 
-    def stamp(self, path: str, ns: int, version: str | None = None) -> None:
-        """Set the mtime; with a version, only where that one stands, else Conflict."""
+    def stamp(
+        self,
+        path: str,
+        ns: int,
+        version: str | None = None,
+        about: Mapping[str, str] | None = None,  # noqa: ARG002 - files have no metadata
+    ) -> None:
+        """See Outbox: the mtime."""
         with self._parent(path) as target, self._locked("write", path):
             if version is not None:
                 _check_version(target, version)
@@ -151,10 +156,10 @@ class FileStore:
         """
         return self._locked("turn", name)
 
-    def claim(self, path: str) -> int:
-        """Make a lock file, held while the descriptor that is given back is open; see `is_claimed`."""
+    def claim(self, path: str) -> durable.Claim:
+        """Make a lock file, held until it is closed; see `is_claimed`."""
         with self._parent(path, make=True) as (folder, name):
-            return durable.claim(folder, name)
+            return durable.Claim(durable.claim(folder, name))
 
     def is_claimed(self, path: str) -> bool:
         """Whether a living process, on this machine or in another container, holds the file `path`."""
@@ -187,16 +192,24 @@ class FileStore:
         return self.reap(path)
 
     def _publish(
-        self, source: durable.Place, target: durable.Place, data: bytes, replaces: str | None, stamp_ns: int | None
+        self,
+        source: durable.Place,
+        target: durable.Place,
+        data: bytes,
+        replaces: str | None,
+        stamp_ns: int | None = None,
+        *,
+        sync: bool = True,
     ) -> str:
-        with durable.temporary(*source, data, stamp_ns=stamp_ns) as fd:
+        with durable.temporary(*source, data, stamp_ns=stamp_ns, sync=sync) as fd:
             if replaces is None:
                 durable.place_new(source, target, lambda: self._locked("write", target[1]))
             else:
                 with self._locked("write", target[1]):
                     _check_version(target, replaces)
                     durable.replace(source, target)
-            durable.sync_folder(target[0])
+            if sync:
+                durable.sync_folder(target[0])
             return _version(os.fstat(fd))
 
     @contextmanager
@@ -249,19 +262,6 @@ class FileStore:
                 except FileNotFoundError:  # gone since it was listed
                     continue
                 yield entry.name, found
-
-
-def _read_whole(fd: int, found: os.stat_result, limit: int | None) -> bytes:
-    """All bytes; one more than it had where the file grows, never more than that."""
-    if limit is not None and found.st_size > limit:
-        raise TooLarge(found.st_size, found.st_ctime_ns)
-    data, left = [], found.st_size + 1
-    while left and (chunk := os.read(fd, min(left, _CHUNK))):
-        data.append(chunk)
-        left -= len(chunk)
-    if not left and found.st_size == limit:
-        raise TooLarge(found.st_size + 1, os.fstat(fd).st_ctime_ns)
-    return b"".join(data)
 
 
 def _version(found: os.stat_result) -> str:

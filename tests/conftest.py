@@ -8,6 +8,9 @@ import pytest
 from PIL import Image
 
 from handler import libraries
+from tests.s3_servers import moto, s3, seaweed
+
+__all__ = ["moto", "s3", "seaweed"]  # fixtures
 
 libraries.prepare()  # before anything imports rembg or onnxruntime
 

@@ -59,6 +59,11 @@ def there(_):
     return True
 
 
+def overwrite(outbox, path, text):
+    place = attempt_path(path)
+    outbox.note(place, text, replaces=outbox.read(place).version if outbox.exists(place) else None)
+
+
 def markers(outbox):
     return set(outbox.stamps(ATTEMPTS))
 
@@ -87,7 +92,7 @@ def test_the_last_failure_is_remembered_by_its_end(attempts, outbox):
 
     reason, error = Attempts(outbox).last_failure("anna.jpg")
     assert (reason, error[-11:]) == ("processing_error", "xValueError")
-    outbox.note(attempt_path("anna.jpg"), b'{"path": "anna.jpg", "attempts": 1, "reason": "of another version"}')
+    overwrite(outbox, "anna.jpg", b'{"path": "anna.jpg", "attempts": 1, "reason": "of another version"}')
     assert attempts.last_failure("anna.jpg")[0] == "processing_crashed"
 
 
@@ -105,7 +110,7 @@ def test_counts_outlive_the_service(attempts, outbox):
 
 
 def test_what_a_living_service_works_on_is_left_to_it(attempts, begins, outbox):
-    kill = begins("anna.jpg")
+    begins("anna.jpg")
 
     with pytest.raises(Conflict):
         attempts.begin("anna.jpg")
@@ -114,8 +119,16 @@ def test_what_a_living_service_works_on_is_left_to_it(attempts, begins, outbox):
         attempts.begin("anna.jpg")
     assert attempts.suspects(there) == set()
 
+
+def test_the_photo_of_a_service_that_dies_meanwhile_runs_alone(attempts, begins):
+    kill = begins("anna.jpg")
+    assert attempts.suspects(there) == set()
     kill()
-    assert attempts.begin("anna.jpg") == 1
+
+    with pytest.raises(Conflict, match="runs alone next"):
+        attempts.begin("anna.jpg")
+    assert attempts.is_suspect("anna.jpg")
+    assert attempts.begin("anna.jpg", alone=True) == 1
 
 
 def test_the_photos_of_a_dead_service_are_suspects_and_not_counted(attempts, begins):
@@ -183,7 +196,7 @@ def test_lock_files_of_dead_services_are_removed(attempts, begins, outbox):
 
 def test_a_damaged_marker_counts_as_none(attempts, outbox):
     for text in (b"", b"{", b"[1]", b"[" * 100_000, b'{"path": 1}', b'{"path": "anna.jpg", "attempts": "3"}'):
-        outbox.note(attempt_path("anna.jpg"), text)
+        overwrite(outbox, "anna.jpg", text)
 
         assert attempts.suspects(there) == set()
         assert attempts.begin("anna.jpg") == 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sources import files
+from sources import beneath
 from sources.base import Conflict, TooLarge
 from sources.durable import place_new
 from sources.files import FileStore, file_uri
@@ -85,9 +85,9 @@ def test_a_file_that_grows_over_the_limit_while_it_is_read(store):
     place.write_bytes(b"1234567890")
 
     with place.open("rb") as file, pytest.raises(TooLarge):
-        files._read_whole(file.fileno(), before, 5)
+        beneath.read_whole(file.fileno(), before, 5)
     with place.open("rb") as file:
-        assert len(files._read_whole(file.fileno(), before, None)) == 6  # never more than shows that it grew
+        assert len(beneath.read_whole(file.fileno(), before, None)) == 6  # never more than shows that it grew
 
 
 @pytest.mark.parametrize("path", ["../secret", "sub/../../secret", "/etc/passwd", "sub//x", "./a", "a\0b", "\ud800"])
@@ -213,7 +213,7 @@ def test_no_temporary_stays_whether_a_write_succeeds_or_fails(store):
     store.write("a.png", b"x")
     with pytest.raises(Conflict):
         store.write("a.png", b"y")
-    store.note(".facecraft/attempts/a", b"z")
+    store.note(".facecraft/attempts/a", b"z", replaces=None)
 
     assert temporaries(store) == []
     assert store.read(".facecraft/attempts/a").data == b"z"

@@ -1,0 +1,79 @@
+"""Who lives and whose turn it is, among services that share nothing but a bucket.
+
+Times are compared with the server's own clock: each answer carries it.
+"""
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+BEAT_SECONDS: Final = 10.0
+DEAD_SECONDS: Final = 35.0
+"""An object that is beaten lives this long without a beat: three lost ones, and the whole seconds of the dates."""
+
+TURN_SECONDS: Final = 30.0
+_LOST_TICKET_SECONDS: Final = 90.0
+
+
+class Lease:
+    """Writes an object again and again, so that others see that its holder lives, until it is closed."""
+
+    def __init__(self, write: Callable[[], object], remove: Callable[[], None], beat: float = BEAT_SECONDS) -> None:
+        self._write, self._remove, self._beat = write, remove, beat
+        self._closed = threading.Event()
+        write()
+        self._thread = threading.Thread(target=self._live, name="lease", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Its holder is dead to the others from now on."""
+        self._closed.set()
+        self._thread.join()
+        with suppress(OSError):  # the server is away: then it dies by its age
+            self._remove()
+
+    def _live(self) -> None:
+        while not self._closed.wait(self._beat):
+            with suppress(OSError):  # the next beat may get through
+                self._write()
+
+
+class Tickets:
+    """Turns by tickets, for servers without conditional writes.
+
+    Whoever put down a ticket and then sees no other one has the turn; who sees another takes the own one back and tries
+    again. Two can never both have it, as long as listings show what was written before.
+    """
+
+    def __init__(
+        self, put: Callable[[str], object], delete: Callable[[str], None], ages: Callable[[], dict[str, float]]
+    ) -> None:
+        self._put, self._delete, self._ages = put, delete, ages
+
+    @contextmanager
+    def turn(self, seconds: float = TURN_SECONDS) -> Iterator[None]:
+        """TimeoutError after that time."""
+        ticket = uuid.uuid4().hex
+        deadline = time.monotonic() + seconds
+        try:
+            while not self._alone(ticket):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"another service has had this turn for {seconds:g} s: restart it")
+                time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - so that two do not meet again and again
+            yield
+        finally:
+            self._delete(ticket)
+
+    def _alone(self, ticket: str) -> bool:
+        self._put(ticket)
+        others = {name: old for name, old in self._ages().items() if name != ticket}
+        for name, old in others.items():
+            if old > _LOST_TICKET_SECONDS:  # its holder is dead
+                self._delete(name)
+        if others:
+            self._delete(ticket)
+        return not others

@@ -1,0 +1,50 @@
+"""The stamps of a folder of objects: they stand in the metadata, which listings leave out, and are remembered."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+STAMP: Final = "source-stamp"
+_MOST: Final = 1_000_000
+
+_remembered: dict[bytes, tuple[bytes, int]] = {}
+
+
+class Stamps(Mapping[str, int]):
+    """Names to stamps in ns; 0 for what has none. `names` gives the state of each, as the listing told it."""
+
+    def __init__(self, uri: str, names: Mapping[str, str], metadata: Callable[[str], Mapping[str, str]]) -> None:
+        self._uri, self._names, self._metadata = uri, names, metadata
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, name: str) -> int:
+        """OSError where the bucket is away."""
+        place, state = _digest(f"{self._uri}/{name}"), _digest(self._names[name])
+        known = _remembered.get(place)
+        if known is None or known[0] != state:
+            known = (state, self._asked(name))
+            if len(_remembered) >= _MOST:
+                _remembered.clear()
+            _remembered[place] = known
+        return known[1]
+
+    def _asked(self, name: str) -> int:
+        try:
+            value = self._metadata(name).get(STAMP, "")
+        except FileNotFoundError:  # gone since it was listed
+            return 0
+        return int(value) if value.isascii() and value.isdigit() else 0
+
+    @staticmethod
+    def forget(uri: str) -> None:
+        """It is written anew, perhaps within the same second."""
+        _remembered.pop(_digest(uri), None)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()[:8]
