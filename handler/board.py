@@ -13,8 +13,8 @@ from sources.base import Event
 class Board:
     """Hears of every photo that is taken and settled; safe to use from any thread."""
 
-    def __init__(self, metrics: Metrics, source: str, progress: Progress | None = None) -> None:
-        self._metrics, self._source, self._progress = metrics, source, progress
+    def __init__(self, metrics: Metrics, progress: Progress | None = None) -> None:
+        self._metrics, self._progress = metrics, progress
         self._lock = threading.Lock()
         self._inflight: dict[str, float] = {}
         self._counts: dict[str, int] = {}
@@ -22,7 +22,7 @@ class Board:
     def taken(self, event: Event) -> None:
         with self._lock:
             self._inflight[event.uri] = time.monotonic()
-        self._metrics.received(self._source)
+        self._metrics.received(event.source)
         if event.known is not None:
             self._metrics.waited(time.monotonic() - event.known)
         if self._progress:
@@ -33,7 +33,7 @@ class Board:
         with self._lock:
             self._inflight.pop(event.uri, None)
             self._counts[name] = self._counts.get(name, 0) + 1
-        self._metrics.settled(self._source, name, outcome.stages_ms if isinstance(outcome, Done) else None)
+        self._metrics.settled(event.source, name, outcome.stages_ms if isinstance(outcome, Done) else None)
         if self._progress:
             self._progress.settled(event, outcome)
 

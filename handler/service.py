@@ -8,8 +8,10 @@ from typing import Any, Final, cast, get_args
 
 from handler import __version__, modelworker
 from handler.after import After
+from handler.arrivals import Arrivals, from_folder
 from handler.attempts import Attempts
 from handler.board import Board
+from handler.events_route import Events
 from handler.ledger import Ledger
 from handler.metrics import Counted, Metrics
 from handler.modelprocess import Load
@@ -27,7 +29,6 @@ from sources.files import FileStore
 from sources.folder import FolderSource
 from sources.ignore import SIDECAR
 
-SOURCE: Final = "folder"
 _TICK: Final = 0.2
 _PROBE_SECONDS: Final = 5.0
 _NOT_BEGUN: Final = "the service could not begin: see the error in the log, then start it again"
@@ -49,8 +50,9 @@ class Service:
         load: Load = modelworker.load,
     ) -> None:
         self._settings = settings
-        self._metrics = Metrics((SOURCE,))
-        self._board = Board(self._metrics, SOURCE, progress)
+        self._names = settings.announcers()
+        self._metrics = Metrics(self._names if "folder" in self._names else tuple({*self._names, "poll"}))
+        self._board = Board(self._metrics, progress)
         self._inbox, self._outbox = FileStore(settings.inbox), FileStore(settings.outbox)
         self._ledger = Ledger(self._outbox)
         self._sink = Sink(self._outbox)
@@ -67,8 +69,12 @@ class Service:
             on_death=lambda: self._metrics.count("worker_deaths"),
             load=load,
         )
-        self.source = self._folder_source(once=once)
+        self._arrivals = self._arrive(once=once)
+        self.source = self._arrivals.source
         self._workers = Workers(self.source, self._process(), self._board, settings.workers, self._await_outbox)
+
+    def _arrive(self, *, once: bool) -> Arrivals:
+        return from_folder(self._folder_source(once=once))
 
     def _folder_source(self, *, once: bool) -> FolderSource:
         return FolderSource(
@@ -147,7 +153,7 @@ class Service:
         """What a service before us left behind is put in order. False where the outbox does not let us."""
         try:
             self._outbox.sweep()
-            self._attempts.suspects(self._is_work)
+            self._arrivals.again(self._attempts.suspects(self._is_work))
         except OSError as error:
             self._outbox_trouble = str(error)
             return False
@@ -190,6 +196,13 @@ class Service:
 
     # What the server asks
 
+    def events(self) -> Events | None:
+        """What `POST /events` needs, where that is a source."""
+        token = self._settings.webhook_token
+        if self._arrivals.accept is None:
+            return None
+        return Events(self._arrivals.accept, self.unready, token.get_secret_value() if token else None)
+
     def health(self) -> tuple[bool, dict[str, Any]]:
         if self._never_begun():
             return False, {"error": _NOT_BEGUN}
@@ -218,7 +231,11 @@ class Service:
             "device": self.pool.device,
             "models": [model.facts for model in self._models()],
             **self._restoration(),
-            "source": {"kind": SOURCE, "inbox": str(self._settings.inbox), "mode": self.source.mode},
+            "source": {
+                "kind": ",".join(self._names),
+                "inbox": str(self._settings.inbox),
+                "mode": self._arrivals.mode(),
+            },
             "counts": self._board.counts(),
             "pending": self.source.pending(),
             "inflight": self._board.inflight(),
@@ -238,5 +255,6 @@ class Service:
 
     def metrics(self) -> tuple[bytes, str]:
         self._metrics.load(len(self._board.inflight()), self.source.pending())
-        self._metrics.source_up(SOURCE, self.source.attached() is None)
+        for name, attached in self._arrivals.attached.items():
+            self._metrics.source_up(name, attached() is None)
         return self._metrics.render()

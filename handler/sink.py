@@ -104,7 +104,7 @@ class Sink:
                 self.outbox.delete(name)
 
     def _write_report(self, path: str, report: Mapping[str, Any], replaces: str | None, stamp_ns: int) -> str:
-        text = json.dumps(report, indent=2) + "\n"  # ASCII: names that are no UTF-8 stay what they are
+        text = _sized(json.dumps(report, indent=2), odd=REPLAY in report)  # ASCII: names may be no UTF-8
         return self.outbox.write(report_path(path), text.encode("ascii"), replaces=replaces, stamp_ns=stamp_ns)
 
     def _standing_report(self, path: str, replaces: str | None) -> Mapping[str, Any] | None:
@@ -169,6 +169,12 @@ class Sink:
         while own := [name for kind in _KINDS if self._is_own(path, name := f"{stem}-{number}.{kind}")]:
             yield from own
             number += 1
+
+
+def _sized(text: str, *, odd: bool) -> str:
+    """With a line's end. A bucket's listing tells sizes and nothing else of a report's content: where the size is odd,
+    the rescan asks for the report by name."""
+    return f"{text}\n" if (len(text) + 1) % 2 == odd else f"{text} \n"
 
 
 def _stems(path: str, previous: Mapping[str, Any] | None) -> list[str]:

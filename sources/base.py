@@ -29,7 +29,7 @@ class Event:
 
 
 class Source(Protocol):
-    """Yields events until it is stopped or exhausted; each event is settled once, by `ack` or `retry`."""
+    """Yields events until it is stopped or exhausted; each is settled once, by `ack`, `retry` or `give_up`."""
 
     def __iter__(self) -> Iterator[Event]: ...
 
@@ -38,6 +38,9 @@ class Source(Protocol):
 
     def retry(self, event: Event, error: str, delay: float) -> None:
         """Yield the event again after `delay` seconds."""
+
+    def give_up(self, event: Event) -> None:
+        """The attempts are used up, and the report says so. Where there is a place for such events they go there."""
 
     def stop(self) -> None:
         """Yield nothing more; what was yielded may still be settled."""

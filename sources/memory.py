@@ -17,6 +17,7 @@ class MemorySource:
     def __init__(self, events: Iterable[Event] = (), *, endless: bool = False) -> None:
         self.acked: list[Event] = []
         self.retried: list[tuple[Event, str, float]] = []
+        self.given_up: list[Event] = []
         self._waiting = deque(events)
         self._held: list[Event] = []
         self._endless = endless
@@ -51,6 +52,13 @@ class MemorySource:
             self._held.remove(event)
             self.retried.append((event, error, delay))
             self._waiting.append(replace(event, attempt=event.attempt + 1))
+            self._changed.notify_all()
+
+    def give_up(self, event: Event) -> None:
+        """ValueError if the event is not held."""
+        with self._changed:
+            self._held.remove(event)
+            self.given_up.append(event)
             self._changed.notify_all()
 
     def stop(self) -> None:

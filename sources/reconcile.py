@@ -15,25 +15,13 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sources.base import Entry
 from sources.ignore import photo_of, why_ignored
 from sources.scan import Batch, ReportsAway
 
 _PAGE: Final = 1000
 _QUESTIONS: Final = 8
 """Reports that are asked for at a time."""
-
-
-class Entry(Protocol):
-    """One object of a listing, as `Blob` has it; the etag without its quotes."""
-
-    @property
-    def path(self) -> str: ...
-
-    @property
-    def etag(self) -> str: ...
-
-    @property
-    def changed_ns(self) -> int: ...
 
 
 class Reports(Protocol):

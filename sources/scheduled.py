@@ -74,6 +74,10 @@ class Scheduled(ABC):
             self._schedule.retry(event.path, event.attempt + 1, self._clock() + delay)
             self._work.notify_all()
 
+    def give_up(self, event: Event) -> None:
+        """The photo lies where it lay, and its report says why."""
+        self.ack(event)
+
     def stop(self) -> None:
         """End the iteration; returns at once."""
         with self._work:

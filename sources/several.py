@@ -15,6 +15,10 @@ _PARKED: Final = 10
 class Member(Source, Protocol):
     """A source that can be one of several."""
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to."""
+
     def attached(self) -> str | None:
         """None if events arrive, else why not and what to do."""
 
@@ -76,6 +80,13 @@ class Several:
         """As its own source does."""
         try:
             self._owners[event.path].source.retry(event, error, delay)
+        finally:
+            self._let_go(event.path)
+
+    def give_up(self, event: Event) -> None:
+        """As its own source does."""
+        try:
+            self._owners[event.path].source.give_up(event)
         finally:
             self._let_go(event.path)
 

@@ -15,7 +15,7 @@ from sources.base import Event
 def test_how_long_a_photo_waited_is_told_when_its_work_begins(ago, counted):
     metrics = Metrics()
     known = None if ago is None else time.monotonic() - ago
-    Board(metrics, "folder").taken(Event("file:///in/anna.jpg", "anna.jpg", "v1", known=known))
+    Board(metrics).taken(Event("file:///in/anna.jpg", "anna.jpg", "v1", known=known))
 
     seen = samples(metrics)
     assert seen["facecraft_queue_wait_seconds_count",] == counted
@@ -23,7 +23,7 @@ def test_how_long_a_photo_waited_is_told_when_its_work_begins(ago, counted):
 
 
 def test_what_is_in_work_leaves_with_its_outcome():
-    board, event = Board(Metrics(), "folder"), Event("file:///in/anna.jpg", "anna.jpg", "v1")
+    board, event = Board(Metrics()), Event("file:///in/anna.jpg", "anna.jpg", "v1")
 
     board.taken(event)
     assert [each["uri"] for each in board.inflight()] == [event.uri]

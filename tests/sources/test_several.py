@@ -62,6 +62,14 @@ def test_each_event_is_settled_at_its_own_source(several):
     assert (one.acked, one.retried, two.acked, two.retried) == ([a], [], [], [(b, "no luck", 5.0)])
 
 
+def test_what_is_given_up_is_so_at_its_own_source(several):
+    one, two = Member("a"), Member()
+    source = several(one, two)
+    event = next(iter(source))
+    source.give_up(event)
+    assert (one.given_up, two.given_up) == ([event], [])
+
+
 def test_sources_take_turns(several):
     one, two = Member(*(f"a{number}" for number in range(50))), Member(*(f"b{number}" for number in range(50)))
     seen = paths(iter(several(one, two)), 40)

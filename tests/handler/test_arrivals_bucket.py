@@ -1,0 +1,203 @@
+"""Photos of a bucket from listing and announcement to a settled event, against real servers."""
+
+import json
+import queue
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from handler.arrivals import Bucket
+from handler.naming import report_path
+from handler.sink import Sink
+from sources import aws
+from sources.files import FileStore
+from sources.s3 import S3Store
+from tests.fault_proxy import FaultProxy
+from tests.s3_servers import s3_at
+
+SOON = 30.0
+NEVER = 3600.0
+
+
+@pytest.fixture(params=["moto", "seaweed"])
+def stores(request):
+    with s3_at(request.getfixturevalue(request.param)) as made:
+        yield made
+
+
+@pytest.fixture
+def bucket(stores):
+    return Bucket(stores("in"), stores("out"), NEVER, dated=True, on_count=lambda *_: None)
+
+
+def put(bucket, *paths, data=b"x"):
+    return [bucket.inbox.write(path, data) for path in paths]
+
+
+def settle(bucket, *paths, **report):
+    """As the service does when a photo is done."""
+    for path in paths:
+        place, newest = report_path(path), max(bucket.inbox.changed(path), bucket.inbox.changed(f"{path}.toml"))
+        standing = bucket.outbox.read(place).version if bucket.outbox.exists(place) else None
+        Sink(bucket.outbox).commit(path, {"outcome": "done", **report}, replaces=standing, changed_ns=newest)
+
+
+def found(bucket):
+    """What a service that starts now finds to be work; it leaves it undone."""
+    arrivals = bucket.arrivals(("poll",), once=True)
+    seen = []
+    for event in arrivals.source:
+        seen.append(event.path)
+        arrivals.source.ack(event)
+    arrivals.source.close()
+    return sorted(seen)
+
+
+def test_what_has_no_report_is_found_whatever_its_key(bucket):
+    names = ["a.jpg", "a b+c%25é.jpg", "sub/deep/日本.jpg", "a.jpg.jpg", "sub.json/x.jpg"]
+    put(bucket, *names, "sub/.hidden", "x.part", "a.jpg.toml")
+    settle(bucket, "a.jpg")
+    assert found(bucket) == sorted(set(names) - {"a.jpg"})
+
+
+def test_a_report_of_another_version_leaves_its_photo_to_be_done(bucket):
+    put(bucket, "same.jpg", "new.jpg")
+    settle(bucket, "same.jpg", "new.jpg")
+    bucket.inbox.write("new.jpg", b"another", replaces=bucket.inbox.version("new.jpg"))
+    assert found(bucket) == ["new.jpg"]
+
+
+def test_a_new_sidecar_makes_its_photo_work_and_an_old_one_does_not(bucket):
+    put(bucket, "a.jpg", "b.jpg", "b.jpg.toml", data=b"width = 300")
+    settle(bucket, "a.jpg", "b.jpg")
+    put(bucket, "a.jpg.toml")
+    assert found(bucket) == ["a.jpg"]
+
+
+def test_a_photo_that_is_to_be_replayed_is_found_although_its_report_is_newer(bucket):
+    put(bucket, "a.jpg", "b.jpg")
+    settle(bucket, "a.jpg", "b.jpg")
+    place = report_path("a.jpg")
+    standing = bucket.outbox.read(place)
+    Sink(bucket.outbox).replay("a.jpg", json.loads(standing.data), replaces=standing.version)
+    assert found(bucket) == ["a.jpg"]
+    settle(bucket, "a.jpg")
+    assert found(bucket) == []
+
+
+def test_where_done_photos_are_taken_away_no_date_tells_that_one_is_settled(bucket):
+    put(bucket, "done.jpg", "half.jpg")
+    settle(bucket, "done.jpg", "half.jpg")
+    bucket.outbox.stamp(report_path("half.jpg"), 5)
+    assert found(replace(bucket, dated=False)) == ["half.jpg"]
+
+
+def test_reports_in_a_folder_tell_by_their_mtimes(stores, tmp_path):
+    bucket = Bucket(stores("in"), FileStore(tmp_path), NEVER, dated=True, on_count=lambda *_: None)
+    put(bucket, "a.jpg", "sub/b.jpg", "sub/c.jpg", "sub/c.jpg.toml")
+    settle(bucket, "a.jpg", "sub/b.jpg", "sub/c.jpg")
+    assert found(bucket) == []
+    bucket.inbox.write("sub/b.jpg", b"another", replaces=bucket.inbox.version("sub/b.jpg"))
+    assert found(bucket) == ["sub/b.jpg"]
+
+
+@contextmanager
+def running(bucket, names=("webhook",), attached=True):
+    arrivals, events = bucket.arrivals(names), queue.Queue()
+    thread = threading.Thread(target=lambda: [events.put(event) for event in arrivals.source], daemon=True)
+    thread.start()
+    try:
+        yield arrivals, lambda: events.get(timeout=SOON)
+    finally:
+        arrivals.source.close()
+        thread.join(SOON)
+
+
+def until(condition):
+    pause = threading.Event()
+    for _ in range(3000):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it does not come to be so")
+
+
+def body(bucket, path):
+    told = {"bucket": {"name": bucket.inbox.bucket}, "object": {"key": f"{bucket.inbox.prefix}{path}", "eTag": "e1"}}
+    record = {"eventVersion": "2.0", "eventSource": "minio:s3", "eventName": "s3:ObjectCreated:Put", "s3": told}
+    return json.dumps({"Records": [record]}).encode()
+
+
+def test_the_webhook_s_bodies_become_events_of_the_inbox(bucket):
+    with running(bucket) as (arrivals, next_event):
+        assert arrivals.accept(body(bucket, "sub/a.jpg"))
+        event = next_event()
+    assert (event.uri, event.source) == (bucket.inbox.uri("sub/a.jpg"), "webhook")
+    assert arrivals.attached.keys() == {"webhook", "poll"}
+
+
+def test_only_the_source_webhook_takes_bodies(bucket):
+    assert bucket.arrivals(("poll",)).accept is None
+
+
+def test_what_was_in_work_when_a_service_died_is_looked_at_again_whatever_dates_say(bucket):
+    put(bucket, "a.jpg")
+    settle(bucket, "a.jpg")
+    with running(bucket, ("poll",)) as (arrivals, next_event):
+        until(lambda: arrivals.source.attached() is None)
+        arrivals.again({"a.jpg"})
+        assert next_event().path == "a.jpg"
+
+
+class Harm:
+    """An inbox behind a proxy, and a service that looks every 50 ms."""
+
+    def __init__(self, bucket, proxy):
+        self.counts = Counter()
+        self.proxy = proxy
+        self.bucket = replace(bucket, rescan_seconds=0.05, on_count=self.count)
+
+    def count(self, name, more):
+        self.counts[name] += more
+
+
+@pytest.fixture
+def harm(moto):
+    with FaultProxy(moto.removeprefix("http://")) as proxy, s3_at(f"http://{proxy.endpoint}") as stores:
+        yield Harm(Bucket(stores("in"), stores("out"), NEVER, dated=True, on_count=lambda *_: None), proxy)
+
+
+@pytest.mark.parametrize("fault", [FaultProxy.BUSY, FaultProxy.BROKEN, "refused", "cut"])
+def test_faults_that_pass_are_not_noticed(harm, fault):
+    put(harm.bucket, *(f"{number}.jpg" for number in range(5)))
+    harm.proxy.do(fault, times=2)
+    assert found(harm.bucket) == [f"{number}.jpg" for number in range(5)]
+    assert harm.proxy.harmed == 2
+
+
+@pytest.mark.parametrize("fault", [FaultProxy.BUSY, "refused", "cut"])
+def test_faults_that_stay_are_told_and_once_they_end_nothing_is_lost_or_doubled(harm, fault):
+    paths = [f"{number}.jpg" for number in range(5)]
+    put(harm.bucket, *paths)
+    harm.proxy.do(fault)
+    with running(harm.bucket, ("poll",)) as (arrivals, next_event):
+        until(lambda: "cannot be scanned" in (arrivals.source.attached() or ""))
+        harm.proxy.do(None)
+        assert sorted(next_event().path for _ in paths) == paths
+        until(lambda: arrivals.source.attached() is None)
+        assert arrivals.source.pending() == 0
+
+
+def test_a_name_that_is_not_known_is_told():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", "http://facecraft.invalid:9")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_MAX_ATTEMPTS"):
+            patch.setenv(name, "1")
+        aws.client.cache_clear()
+        bucket = Bucket(S3Store("b", "in"), S3Store("b", "out"), NEVER, dated=True, on_count=lambda *_: None)
+        with running(bucket, ("poll",)) as (arrivals, _):
+            until(lambda: "facecraft.invalid" in (arrivals.source.attached() or ""))
+        aws.client.cache_clear()
