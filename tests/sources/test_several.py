@@ -117,13 +117,15 @@ def test_no_source_is_asked_while_nobody_waits(several):
 def test_what_nobody_has_taken_is_given_back_at_the_end(several):
     one, two = Member("a"), Member("a", "x")
     source = several(one, two)
-    events = iter(source)
+    events, ended = iter(source), queue.Queue()
     taken = {next(events).path, next(events).path}
+    thread = threading.Thread(target=lambda: ended.put(next(events, "over")), daemon=True)
+    thread.start()
     until(lambda: len(one.held()) + len(two.held()) == 3)
     source.stop()
     assert taken == {"a", "x"}
     assert [each[0].path for each in one.retried + two.retried] == ["a"]
-    assert next(events, None) is None
+    assert ended.get(timeout=SOON) == "over"
 
 
 def test_whoever_waits_is_woken_by_the_end(several):
