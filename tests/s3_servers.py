@@ -33,7 +33,15 @@ def moto():
 @pytest.fixture(scope="session")
 def seaweed():
     """SeaweedFS' server: its address."""
+    with seaweed_server() as address:
+        yield address
+
+
+@contextmanager
+def seaweed_server(notification=""):
+    """Gives its address; `notification` is the content of the filer's notification.toml."""
     folder = tempfile.mkdtemp(prefix="seaweed-")
+    Path(folder, "notification.toml").write_text(notification, "utf-8")
     master, volume, filer, s3 = _free_ports(4)
     arguments = [
         "server", f"-dir={folder}", "-ip=127.0.0.1", "-s3", "-volume.max=100", "-master.volumeSizeLimitMB=64",

@@ -1,19 +1,10 @@
 """MinIO itself: what it sends for odd keys, and what comes of it when we are away for a while."""
 
-import queue
-import threading
-from collections import Counter
-
 import pytest
+from hook import SOON, TOKEN, Hook
 
-from handler.events_route import Events
-from handler.server import ServerThread, make_app
-from sources.bucket_inbox import BucketInbox
-from sources.webhook import Webhook
 from tests.minio import Minio, free_port
 
-SOON = 60.0
-TOKEN = "7Hq2vX"  # noqa: S105 - of the tests
 ODD = [
     "a+b c/é%25.jpg", "plus+.jpg", "per%20cent.jpg", "per%2Bcent.jpg", "100%.jpg", "%", "space at the end ",
     "q?x=1&y=2#z.jpg", 'quote"\'.jpg', "semi;colon,comma.jpg", "<tag>&amp;.jpg", "~tilde~.jpg", "back\\slash.jpg",
@@ -21,62 +12,6 @@ ODD = [
     "deep/er/and/deeper/x.jpg", "no ending", "UPPER.JPG", "null", "[1]{2}.jpg", "$1 ^ |.jpg", "=cmd.jpg", "n" * 200,
 ]  # fmt: skip
 """Names that MinIO takes as they are."""
-
-
-class Status:
-    """A service that is always well."""
-
-    def health(self):
-        return True, {}
-
-    def unready(self):
-        return []
-
-    def status(self):
-        return {}
-
-    def metrics(self):
-        return b"", "text/plain"
-
-
-class Hook:
-    """Our end: starts and stops on the port that the server posts to; answers as it is told to."""
-
-    def __init__(self, port):
-        self.port, self.room = port, True
-        self.told = queue.Queue()
-        self.refused = threading.Event()
-        self.counts = Counter()
-        self._webhook = Webhook(BucketInbox("photos", "in"), self.announce, self.count)
-
-    def announce(self, path, version):
-        self.told.put((path, version))
-        return True
-
-    def count(self, name, more):
-        self.counts[name] += more
-
-    def accept(self, body):
-        if not self.room:
-            self.refused.set()
-            return False
-        return self._webhook.accept(body)
-
-    def __enter__(self):
-        events = Events(self.accept, list, TOKEN)
-        self._server = ServerThread(make_app(Status(), events), "127.0.0.1", self.port)
-        self._server.start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.stop()
-
-    def until(self, *wanted):
-        """Everything that is told until all of these were."""
-        seen = Counter()
-        while set(wanted) - set(seen):
-            seen[self.told.get(timeout=SOON)[0]] += 1
-        return seen
 
 
 @pytest.fixture(scope="module")
