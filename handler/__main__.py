@@ -31,8 +31,10 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("watch", help="process photos as they appear in the inbox, until stopped")
     once = commands.add_parser("once", help="process what is in a folder, and exit")
-    once.add_argument("inbox", type=Path, metavar="IN", help="folder with photos")
-    once.add_argument("outbox", type=Path, metavar="OUT", help="folder for portraits and reports; made if need be")
+    once.add_argument("inbox", metavar="IN", help="folder with photos, or s3://bucket/prefix")
+    once.add_argument(
+        "outbox", metavar="OUT", help="folder for portraits and reports, made if need be, or s3://bucket/prefix"
+    )
     once.add_argument(
         "--sheet",
         type=Path,

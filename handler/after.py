@@ -1,43 +1,61 @@
 """What becomes of a photo that is done, once its report stands: FACECRAFT_AFTER."""
 
+import errno
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal
+from typing import Final, Literal
 
 from handler.ledger import Report, reported_sums
 from handler.naming import original_place, other_original
 from handler.options import SIDECAR_BYTES
 from handler.replies import Sums
+from handler.stores import AnyStore
 from sources.base import Blob, Conflict, TooLarge
 from sources.files import FileStore
 from sources.ignore import SIDECAR
+from sources.s3 import S3Store
 
-What = Literal["keep", "move", "delete"]
+What = Literal["keep", "tag", "move", "delete"]
+
+TAG: Final = ("facecraft", "done")
+"""Name and value of the tag of a done photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """Takes done photos out of the inbox; `keep` leaves them there."""
+    """Takes done photos out of the inbox, or tags them; `keep` leaves them as they are."""
 
-    inbox: FileStore
-    outbox: FileStore
+    inbox: AnyStore
+    outbox: AnyStore
     what: What = "keep"
 
     @property
-    def takes(self) -> bool:
+    def acts(self) -> bool:
         return self.what != "keep"
 
-    def take(self, path: str, sums: Sums) -> None:
-        """Take photo and sidecar out of the inbox; `sums` tell what was worked on.
+    @property
+    def takes(self) -> bool:
+        """Whether nothing is left in the inbox once it has acted."""
+        return self.what in ("move", "delete")
+
+    def act(self, path: str, sums: Sums) -> None:
+        """Tag the photo, or take it and its sidecar out of the inbox; `sums` tell what was worked on.
 
         Conflict where they are others by now, or others have their places; OSError where they cannot go.
         """
         photo = self._meant(path, sums.bytes, sums.sha256)
         sidecar = self._meant(f"{path}{SIDECAR}", SIDECAR_BYTES, sums.sidecar_sha256)
-        if photo:
+        if photo and self.what == "tag":
+            self._tag(path, photo)
+        elif photo:
             place = self._out(path, photo, original_place(path))
             if sidecar:  # last: if the service dies in between, the photo must not lie there with other options
                 self._out(f"{path}{SIDECAR}", sidecar, f"{place}{SIDECAR}")
+
+    def _tag(self, path: str, found: Blob) -> None:
+        if isinstance(self.inbox, FileStore):
+            raise OSError(errno.ENOTSUP, "files have no tags: set FACECRAFT_AFTER=keep", path)
+        self.inbox.tag(path, found.version, *TAG)
 
     def _meant(self, path: str, limit: int, expected: str | None) -> Blob | None:
         """What lies there, None where nothing is meant to."""
@@ -62,11 +80,21 @@ class After:
         if _sum_at(self.outbox, place) == content:
             self.inbox.delete(path, found.version)
         else:
-            self.inbox.move(path, found.version, self.outbox, place)
+            self._move(path, found, place)
         return place
 
+    def _move(self, path: str, found: Blob, place: str) -> None:
+        match self.inbox, self.outbox:
+            case (FileStore() as inbox, FileStore() as outbox):
+                inbox.move(path, found.version, outbox, place)
+            case (S3Store() as inbox, S3Store() as outbox):
+                inbox.move(path, found.version, outbox, place)
+            case _:
+                self.outbox.write(place, found.data)
+                self.inbox.delete(path, found.version)
 
-def moved_to(outbox: FileStore, path: str, report: Report | None) -> str | None:
+
+def moved_to(outbox: AnyStore, path: str, report: Report | None) -> str | None:
     """Where the photo of this report lies in the outbox, if it was moved there."""
     sums, place = reported_sums(report), original_place(path)
     places = (other_original(place, sums.sha256), place) if sums and sums.sha256 else ()
@@ -77,7 +105,7 @@ def _sum(found: Blob) -> str:
     return sha256(found.data).hexdigest()
 
 
-def _sum_at(outbox: FileStore, place: str) -> str | None:
+def _sum_at(outbox: AnyStore, place: str) -> str | None:
     try:
         return _sum(outbox.read(place))
     except FileNotFoundError:

@@ -45,11 +45,11 @@ def watch(make: Callable[[Settings], Service] = Service) -> int:
     return WELL
 
 
-def once(inbox: Path | None, outbox: Path | None, sheet: Path | None = None) -> int:
+def once(inbox: str | Path | None, outbox: str | Path | None, sheet: Path | None = None) -> int:
     """Process what lies in the inbox and is not reported yet; then write the contact sheet of all that lies there."""
     settings = load(inbox=inbox, outbox=outbox)
     _prepare(settings, "ERROR" if settings.log_level in ("INFO", "WARNING") else settings.log_level)
-    if not settings.inbox.is_dir():
+    if isinstance(settings.inbox, Path) and not settings.inbox.is_dir():
         raise SettingsError([f"{settings.inbox} is no folder; name one that holds photos, for example ./photos"])
     target = _sheet_place(sheet, settings) if sheet else None
     began = time.monotonic()
@@ -73,7 +73,8 @@ def once(inbox: Path | None, outbox: Path | None, sheet: Path | None = None) -> 
 def _sheet_place(sheet: Path, settings: Settings) -> Path:
     from handler import sheet_file  # noqa: PLC0415  # it brings the picture decoders, which `watch` has no use for
 
-    return sheet_file.place(sheet, settings.inbox)
+    inbox, _ = sheet_file.folders(settings)
+    return sheet_file.place(sheet, inbox)
 
 
 def _write_sheet(target: Path, settings: Settings, seconds: float, console: Console, signals: list[int]) -> bool:
@@ -109,7 +110,10 @@ def doctor(files: Sequence[str]) -> int:
     """What will happen to each of these files, or why nothing does."""
     from handler.doctor import Doctor  # noqa: PLC0415  # it brings the picture decoders, which `watch` has no use for
 
-    one = Doctor(load())
+    settings = load()
+    if not isinstance(settings.inbox, Path):
+        raise SettingsError([f"{settings.inbox} is a bucket: doctor looks at files; see the report of an object"])
+    one = Doctor(settings)
     verdicts = [one.examine(file) for file in files]
     for file, verdict in zip(files, verdicts, strict=True):
         say(f"{printable(file)} {printable(verdict.text)}")
@@ -137,7 +141,8 @@ def replay(selection: Selection) -> int:
 
 def _with_folders(settings: Settings) -> Settings:
     """SettingsError where one of them is not there: what is away must not look empty."""
-    away = [folder for folder in (settings.inbox, settings.outbox) if not folder.is_dir()]
+    folders = [place for place in (settings.inbox, settings.outbox) if isinstance(place, Path)]
+    away = [folder for folder in folders if not folder.is_dir()]
     if away:
         raise SettingsError([f"{folder} is not there; mount or make it, or name another folder" for folder in away])
     return settings
@@ -154,6 +159,8 @@ def _prepare(settings: Settings, level: str) -> None:
     """Logs, warnings, and an outbox: an inbox that is not there is waited for, it may be mounted later."""
     log.setup(level)
     _warn(settings)
+    if not isinstance(settings.outbox, Path):
+        return
     try:
         settings.outbox.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:

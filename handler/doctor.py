@@ -4,21 +4,21 @@ import os
 import shlex
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from handler import modelworker
 from handler.after import moved_to
 from handler.attempts import Attempts, Marker
 from handler.ledger import REPLAY, Report, known_sums, read_report
 from handler.naming import report_path
-from handler.options import resolve
 from handler.replay import Replay
 from handler.replies import Changed, Faulted, Job, Refused, Reply, Same, Seen
 from handler.settings import Settings
+from handler.stores import store_at
 from pipeline.errors import PhotoRejected
 from pipeline.probe import open_photo
 from pipeline.provenance import refuse_own
 from sources.base import Blob, Conflict
-from sources.files import FileStore
 from sources.ignore import photo_of, why_ignored
 from sources.look import Look, NoPhoto, has_trailer, look_at
 
@@ -32,12 +32,12 @@ class Verdict:
 
 
 class Doctor:
-    """Looks at files as a service with these settings would. Writes nothing."""
+    """Looks at files of an inbox folder as a service with these settings would. Writes nothing."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._root = os.fspath(settings.inbox)
-        self._inbox, self._outbox = FileStore(settings.inbox), FileStore(settings.outbox)
+        self._root = str(settings.inbox)
+        self._inbox, self._outbox = store_at(settings.inbox), store_at(settings.outbox)
         self._attempts = Attempts(self._outbox)
         self._replay = Replay(settings)
 
@@ -62,7 +62,7 @@ class Doctor:
 
     def _by_place(self, path: str | None) -> Verdict | None:
         for folder in (self._settings.inbox, self._settings.outbox):
-            if not folder.is_dir():
+            if isinstance(folder, Path) and not folder.is_dir():
                 return Verdict(False, f"nothing happens: {folder} is not there; mount or make it")
         if path is None:
             return Verdict(False, f"lies outside of the inbox {self._root}: nothing looks there")
@@ -153,7 +153,7 @@ class Doctor:
         return f"attempt {number} of {self._settings.max_attempts}"
 
     def _report(self, path: str) -> str:
-        return f"see {self._settings.outbox / report_path(path)}"
+        return f"see {self._settings.outbox}/{report_path(path)}"
 
 
 def _is_about(report: Report, reply: Reply) -> bool:
@@ -166,7 +166,7 @@ def _is_about(report: Report, reply: Reply) -> bool:
 def _foreseen(job: Job, photo: Blob, sidecar: Blob | None, seen: Seen) -> Reply:
     """What can be told of a photo without models."""
     try:
-        resolve(job.base, job.path, job.presets, sidecar.data if sidecar else None)
+        modelworker.resolved_for(job, photo, sidecar)
         refuse_own(open_photo(photo.data, job.limits)[0])
     except PhotoRejected as rejection:
         return Refused(seen, {}, rejection.reason, rejection.hint)

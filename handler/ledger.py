@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from handler.marks import provenance
 from handler.naming import report_folder, report_path, report_paths, reported_path
 from handler.replies import Sums
-from sources.base import Conflict, Store, TooLarge
-from sources.files import FileStore
+from sources.base import Conflict, Outbox, Store, TooLarge
 
 Report = Mapping[str, Any]
 
@@ -106,9 +106,9 @@ def unsettled_stamp(changed_ns: int, granularity: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The reports of one outbox of files."""
+    """The reports of one outbox."""
 
-    outbox: FileStore
+    outbox: Outbox
 
     @property
     def granularity(self) -> int:
@@ -135,9 +135,11 @@ class Ledger:
         """See `read_report`."""
         return read_report(self.outbox, path)
 
-    def restamp(self, path: str, stamp_ns: int, version: str | None = None) -> None:
+    def restamp(
+        self, path: str, stamp_ns: int, version: str | None = None, about: Mapping[str, str] | None = None
+    ) -> None:
         """The content is the same: say so in the stamp (see `trusted_stamp`), so that its sum is paid only once.
 
         With the version that was compared, Conflict where another stands by now.
         """
-        self.outbox.stamp(report_path(path), stamp_ns, version)
+        self.outbox.stamp(report_path(path), stamp_ns, version, {**provenance(path), **(about or {})})

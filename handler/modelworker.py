@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from handler import stderr
 from handler.libraries import prepare
-from handler.options import SIDECAR_BYTES, recipe_facts, resolve
+from handler.marks import is_own, options_in
+from handler.options import SIDECAR_BYTES, Resolved, recipe_facts, resolve
 from handler.replies import Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
 from pipeline.errors import ModelError, PhotoRejected
 from pipeline.kit import Kit
@@ -94,11 +95,19 @@ def _read(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> Rep
 def _processed(studio: "Studio", job: Job, photo: Blob, sidecar: Blob | None, seen: Seen) -> Reply:
     recipe: dict[str, Any] = {}
     try:
-        resolved = resolve(job.base, job.path, job.presets, sidecar.data if sidecar else None)
+        resolved = resolved_for(job, photo, sidecar)
         recipe = recipe_facts(resolved)
         return Finished(seen, recipe, studio.process(photo.data, resolved.recipe, job.limits, job.path))
     except PhotoRejected as rejection:
         return Refused(seen, recipe, rejection.reason, rejection.hint, rejection.facts)
+
+
+def resolved_for(job: Job, photo: Blob, sidecar: Blob | None) -> Resolved:
+    """The photo's options. PhotoRejected where they are not right, or where the photo says that it is a result."""
+    if is_own(photo.metadata):
+        raise PhotoRejected("own_output", "its metadata says so")
+    options = options_in(photo.metadata)
+    return resolve(job.base, job.path, job.presets, sidecar.data if sidecar else None, options)
 
 
 def _sidecar(job: Job) -> Blob | None:
@@ -107,7 +116,9 @@ def _sidecar(job: Job) -> Blob | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except TooLarge as error:
-        return Blob(b" " * (SIDECAR_BYTES + 1), "", error.changed_ns)  # one byte over the limit is refused as such
+        return Blob(
+            b" " * (SIDECAR_BYTES + 1), error.etag or "", error.changed_ns
+        )  # one byte over the limit is refused as such
     except OSError as error:
         raise OSError(
             error.errno, f"its sidecar cannot be read ({error.strerror or error})", f"{job.path}.toml"
@@ -117,12 +128,19 @@ def _sidecar(job: Job) -> Blob | None:
 def _seen(photo: Blob, sidecar: Blob | None, read_at: int) -> Seen:
     sums = Sums(_sha256(photo), len(photo.data), _sha256(sidecar) if sidecar else None)
     newest = max(photo.changed_ns, sidecar.changed_ns if sidecar else 0)
-    return Seen(sums, newest, read_at)
+    return Seen(sums, newest, read_at, _etags(photo.version if photo.metadata is not None else None, sidecar))
+
+
+def _etags(etag: str | None, sidecar: Blob | None) -> tuple[str, ...]:
+    if etag is None:
+        return ()
+    return (etag, sidecar.version) if sidecar else (etag,)
 
 
 def _too_large(job: Job, error: TooLarge, sidecar: Blob | None, read_at: int) -> Reply:
     sums = Sums(None, error.size, _sha256(sidecar) if sidecar else None)
-    seen = Seen(sums, max(error.changed_ns, sidecar.changed_ns if sidecar else 0), read_at)
+    newest = max(error.changed_ns, sidecar.changed_ns if sidecar else 0)
+    seen = Seen(sums, newest, read_at, _etags(error.etag, sidecar))
     if sums == job.known:
         return Same(seen)
     limit = job.limits.max_bytes

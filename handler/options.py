@@ -1,4 +1,5 @@
-"""The options of one photo, from weakest to strongest: defaults, settings, the preset of its folder, its sidecar."""
+"""The options of one photo, from weakest to strongest: defaults, settings, the preset of its folder, its object's
+metadata, its sidecar."""
 
 import tomllib
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ _SHOWN_FAULTS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A recipe, and for each option where it came from: `default`, `settings`, `preset:linkedin` or `sidecar`."""
+    """A recipe, and for each option where it came from: `default`, `settings`, `preset:linkedin`, `metadata` or
+    `sidecar`."""
 
     recipe: Recipe
     origins: Mapping[str, str]
@@ -64,11 +66,22 @@ def preset_of(path: str, presets: Presets) -> str | None:
     return next((name for folder in reversed(folders) if (name := folder.lower()) in presets), None)
 
 
-def resolve(base: Resolved, path: str, presets: Presets, sidecar: bytes | None = None) -> Resolved:
-    """The options of the photo at `path` below the inbox. PhotoRejected where its sidecar is not right."""
+def resolve(
+    base: Resolved,
+    path: str,
+    presets: Presets,
+    sidecar: bytes | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Resolved:
+    """The options of the photo at `path` below the inbox; `metadata` are those that its object carries.
+
+    PhotoRejected where its metadata or its sidecar are not right.
+    """
     preset = preset_of(path, presets)
     if preset is not None:
         base = layered(base, presets[preset], f"preset:{preset}")
+    if metadata:
+        base = layered(base, _right(metadata, "the object's metadata"), "metadata")
     return base if sidecar is None else layered(base, _from_sidecar(sidecar), "sidecar")
 
 
@@ -80,18 +93,22 @@ def recipe_facts(resolved: Resolved) -> dict[str, Any]:
 
 def _from_sidecar(sidecar: bytes) -> dict[str, Value]:
     if len(sidecar) > SIDECAR_BYTES:
-        raise _refused(f"has {len(sidecar):,} bytes, the limit is {SIDECAR_BYTES:,}")
+        raise _refused("the sidecar", f"has {len(sidecar):,} bytes, the limit is {SIDECAR_BYTES:,}")
     try:
         table = read_toml(sidecar)
     except ValueError as error:
-        raise _refused(str(error)) from error
+        raise _refused("the sidecar", str(error)) from error
+    return _right(table, "the sidecar")
+
+
+def _right(table: Mapping[str, object], where: str) -> dict[str, Value]:
     values, faults = parse_all(table)
     if faults:
         more = len(faults) - _SHOWN_FAULTS
         shown = "; ".join(str(fault) for fault in faults[:_SHOWN_FAULTS])
-        raise _refused(f"says {shown}{f'; and {more} more' if more > 0 else ''}")
+        raise _refused(where, f"says {shown}{f'; and {more} more' if more > 0 else ''}")
     return values
 
 
-def _refused(what: str) -> PhotoRejected:
-    return PhotoRejected("invalid_options", f"the sidecar {what}")
+def _refused(where: str, what: str) -> PhotoRejected:
+    return PhotoRejected("invalid_options", f"{where} {what}")

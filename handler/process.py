@@ -11,16 +11,19 @@ from handler import report
 from handler.after import After
 from handler.attempts import Attempts
 from handler.ledger import Ledger, known_sums, trusted_stamp, unsettled_stamp
+from handler.marks import made_from
 from handler.modelprocess import WorkerDied, WorkerTimedOut
 from handler.options import Presets, Resolved
 from handler.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
 from handler.pool import PoolUnavailable
 from handler.replies import Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
 from handler.sink import Sink
+from handler.stores import AnyStore
 from handler.turnstile import Turnstile
 from pipeline.errors import PhotoRejected
 from pipeline.portrait import Limits
-from sources.base import Conflict, Event, Store
+from sources.base import Conflict, Event
+from sources.s3 import S3Store
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ class Standing:
 class Process:
     """Callable: Event -> Outcome. Never raises for a photo's sake."""
 
-    inbox: Store
+    inbox: AnyStore
     ledger: Ledger
     sink: Sink
     attempts: Attempts
@@ -65,6 +68,14 @@ class Process:
     max_attempts: int
 
     def __call__(self, event: Event) -> Outcome:
+        if not self.turnstile.enter(event.path):
+            return Failed("conflict", "it is in work already", _SOON)
+        try:
+            return self._in_turn(event)
+        finally:
+            self.turnstile.leave(event.path)
+
+    def _in_turn(self, event: Event) -> Outcome:
         alone = self.attempts.is_suspect(event.path)
         with self.turnstile.alone() if alone else self.turnstile.together():
             return self._guarded(event, alone=alone)
@@ -141,38 +152,47 @@ class Process:
     def _skipped(self, event: Event, standing: Standing, seen: Seen) -> Outcome:
         done = standing.report is not None and standing.report.get("outcome") == "done"
         with self.sink.turn(event.path, standing.version):
-            if not (done and self._taken(event, seen)):
-                self.ledger.restamp(event.path, self._stamp(seen), standing.version)
+            if not (done and self._acted(event, seen)):
+                self._restamp(event, seen, standing.version)
         self.attempts.done(event.path)
         return Skipped()
 
     def _finished(self, event: Event, standing: Standing, reply: Finished) -> Outcome:
         with self.sink.turn(event.path, standing.version):
+            self._check(event, reply.seen)
             try:
                 outputs = self.sink.publish(event.path, reply.result.portraits, standing.report)
             except PhotoRejected as blocked:
                 refused = Refused(reply.seen, reply.recipe, blocked.reason, blocked.hint)
                 return self._reject(event, standing, refused)
             self._done(event, standing, reply.seen, report.done(event, reply, outputs, standing.attempt))
+        self._check(event, reply.seen)
         names = tuple(str(file["name"]) for files in outputs for file in files)
         return Done(names, reply.result.stages_ms, tuple(reply.result.facts["notes"]))
 
     def _done(self, event: Event, standing: Standing, seen: Seen, text: report.Report) -> None:
-        if not self.after.takes:
+        if not self.after.acts:
             self._commit(event, standing, seen, text)
             return
         # until the photo is taken out: a service that dies before that leaves it to be found again
         unsettled = unsettled_stamp(seen.changed_ns, self.ledger.granularity)
         version = self.sink.commit(event.path, text, replaces=standing.version, changed_ns=unsettled)
-        if not self._taken(event, seen):
-            self.ledger.restamp(event.path, self._stamp(seen), version)
+        if not self._acted(event, seen):
+            self._restamp(event, seen, version)
         self.attempts.done(event.path)
 
-    def _taken(self, event: Event, seen: Seen) -> bool:
+    def _check(self, event: Event, seen: Seen) -> None:
+        """Conflict where the object is another one by now. A folder's stamps tell that to the next rescan."""
+        if isinstance(self.inbox, S3Store) and seen.etags:
+            now = self.inbox.version(event.path)
+            if now not in (None, seen.etags[0]):
+                raise Conflict("the photo was replaced while it was worked on")
+
+    def _acted(self, event: Event, seen: Seen) -> bool:
         """Whether the photo was, or may yet be, taken out of the inbox; else it stays there, and is settled."""
         try:
-            if self.after.takes:
-                self.after.take(event.path, seen.sums)
+            if self.after.acts:
+                self.after.act(event.path, seen.sums)
             return self.after.takes
         except (Conflict, OSError) as error:
             level = logging.ERROR if isinstance(error, OSError) else logging.WARNING
@@ -181,7 +201,9 @@ class Process:
 
     def _refused(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
         with self.sink.turn(event.path, standing.version):
-            return self._reject(event, standing, reply)
+            outcome = self._reject(event, standing, reply)
+        self._check(event, reply.seen)
+        return outcome
 
     def _reject(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
         self._commit(event, standing, reply.seen, report.rejected(event, reply, standing.attempt))
@@ -211,8 +233,19 @@ class Process:
         return reply.seen if isinstance(reply, Same) else unknown
 
     def _commit(self, event: Event, standing: Standing, seen: Seen, text: report.Report) -> None:
-        self.sink.commit(event.path, text, replaces=standing.version, changed_ns=self._stamp(seen))
+        about, stamp = self._about(event, seen), self._stamp(seen)
+        self.sink.commit(event.path, text, replaces=standing.version, changed_ns=stamp, about=about)
         self.attempts.done(event.path)
 
+    def _restamp(self, event: Event, seen: Seen, version: str | None) -> None:
+        self.ledger.restamp(event.path, self._stamp(seen), version, self._about(event, seen))
+
+    def _about(self, event: Event, seen: Seen) -> dict[str, str]:
+        """Of an object that could not be read only the event tells the version."""
+        unread = (event.version,) if isinstance(self.inbox, S3Store) and event.version else ()
+        return made_from(seen.etags or unread)
+
     def _stamp(self, seen: Seen) -> int:
+        if seen.etags:  # they tell one content from another, however soon it followed
+            return seen.changed_ns
         return trusted_stamp(seen.changed_ns, seen.read_at_ns, self.ledger.granularity)

@@ -1,6 +1,6 @@
 """Puts settled photos back to work: their reports are marked, and stand with their images until the next ones do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal
@@ -8,13 +8,15 @@ from typing import Final, Literal
 from handler.after import moved_to
 from handler.attempts import Attempts
 from handler.ledger import Report, digest, reports
+from handler.marks import options_in
 from handler.options import SIDECAR_BYTES, resolve
 from handler.settings import Settings
 from handler.sink import Sink
+from handler.stores import AnyStore, store_at
 from pipeline.errors import PhotoRejected
 from sources.base import Conflict, TooLarge
-from sources.files import FileStore
 from sources.ignore import SIDECAR
+from sources.s3 import S3Store
 
 Fate = Literal["replay", "waits", "left"]
 """Back to work; back to work when it is in the inbox again; not touched."""
@@ -55,7 +57,7 @@ class Replay:
     """Over the folders of these settings. OSError where the outbox is full, read-only or away."""
 
     def __init__(self, settings: Settings) -> None:
-        self._inbox, self._outbox = FileStore(settings.inbox), FileStore(settings.outbox)
+        self._inbox, self._outbox = store_at(settings.inbox), store_at(settings.outbox)
         self._base, self._presets = settings.recipe(), settings.presets
         self.attempts = Attempts(self._outbox)
 
@@ -80,7 +82,7 @@ class Replay:
             return Replayed(path, "waits", f"copy {place} from the outbox back into the inbox")
         return Replayed(path, "replay", str(report.get("reason") or report["outcome"]))
 
-    def _where(self, path: str, report: Report) -> tuple[FileStore, str | None]:
+    def _where(self, path: str, report: Report) -> tuple[AnyStore, str | None]:
         """Where the photo lies, in the inbox or moved; None where it is gone."""
         if self._inbox.exists(path):
             return self._inbox, path
@@ -93,9 +95,14 @@ class Replay:
         """
         made = digest(report)
         try:
-            return made in (None, resolve(self._base, path, self._presets, self._sidecar(path, report)).recipe.digest)
+            sidecar, options = self._sidecar(path, report), options_in(self._metadata(path, report))
+            return made in (None, resolve(self._base, path, self._presets, sidecar, options).recipe.digest)
         except (PhotoRejected, TooLarge, Conflict, OSError):
             return True
+
+    def _metadata(self, path: str, report: Report) -> Mapping[str, str]:
+        store, place = self._where(path, report)
+        return store.metadata(place) if isinstance(store, S3Store) and place else {}
 
     def _sidecar(self, path: str, report: Report) -> bytes | None:
         store, place = self._where(path, report)

@@ -35,11 +35,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was read: its sums, and when photo or sidecar last changed and were read (ns since 1970)."""
+    """What was read: its sums, and when photo or sidecar last changed and were read (ns since 1970).
+
+    `etags` are those of the objects, the photo's and the sidecar's; files have none.
+    """
 
     sums: Sums
     changed_ns: int
     read_at_ns: int
+    etags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

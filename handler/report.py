@@ -63,7 +63,7 @@ def _without_portrait(outcome: str, reason: str, hint: str, event: Event, seen: 
 def _source(event: Event, seen: Seen) -> Report:
     return {
         "uri": event.uri,
-        "version": event.version,
+        "version": seen.etags[0] if seen.etags else event.version,
         "sha256": seen.sums.sha256,
         "bytes": seen.sums.bytes,
         "sidecar_sha256": seen.sums.sidecar_sha256,

@@ -4,11 +4,12 @@ import functools
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 from handler import __version__, modelworker
 from handler.after import After
-from handler.arrivals import Arrivals, from_folder
+from handler.arrivals import Arrivals, Bucket, from_folder
 from handler.attempts import Attempts
 from handler.board import Board
 from handler.events_route import Events
@@ -20,6 +21,7 @@ from handler.pool import ModelPool
 from handler.process import Process
 from handler.settings import CommonSettings, Settings
 from handler.sink import Sink
+from handler.stores import store_at
 from handler.turnstile import Turnstile
 from handler.worker import Progress, Workers
 from pipeline.kit import Kit
@@ -28,9 +30,12 @@ from sources.base import Conflict
 from sources.files import FileStore
 from sources.folder import FolderSource
 from sources.ignore import SIDECAR
+from sources.s3 import S3Store
 
 _TICK: Final = 0.2
 _PROBE_SECONDS: Final = 5.0
+_FAR: Final = 10.0
+"""So much more seldom a bucket is asked: each request costs."""
 _NOT_BEGUN: Final = "the service could not begin: see the error in the log, then start it again"
 
 
@@ -53,7 +58,8 @@ class Service:
         self._names = settings.announcers()
         self._metrics = Metrics(self._names if "folder" in self._names else tuple({*self._names, "poll"}))
         self._board = Board(self._metrics, progress)
-        self._inbox, self._outbox = FileStore(settings.inbox), FileStore(settings.outbox)
+        self._inbox, self._outbox = store_at(settings.inbox), store_at(settings.outbox)
+        self._conditional: bool | None = None
         self._ledger = Ledger(self._outbox)
         self._sink = Sink(self._outbox)
         self._attempts = Attempts(self._outbox)
@@ -74,11 +80,16 @@ class Service:
         self._workers = Workers(self.source, self._process(), self._board, settings.workers, self._await_outbox)
 
     def _arrive(self, *, once: bool) -> Arrivals:
-        return from_folder(self._folder_source(once=once))
+        if isinstance(self._inbox, FileStore):
+            return from_folder(self._folder_source(self._inbox.root, once=once))
+        settings = self._settings
+        dated = settings.after == "keep"
+        bucket = Bucket(self._inbox, self._outbox, settings.rescan_seconds, dated, self._counted)
+        return bucket.arrivals(self._names, once=once)
 
-    def _folder_source(self, *, once: bool) -> FolderSource:
+    def _folder_source(self, inbox: Path, *, once: bool) -> FolderSource:
         return FolderSource(
-            self._settings.inbox,
+            inbox,
             settle_seconds=self._settings.settle_seconds,
             rescan_seconds=self._settings.rescan_seconds,
             settled_in=self._ledger.settled_in,
@@ -153,6 +164,8 @@ class Service:
         """What a service before us left behind is put in order. False where the outbox does not let us."""
         try:
             self._outbox.sweep()
+            if isinstance(self._outbox, S3Store):
+                self._conditional = self._outbox.conditional
             self._arrivals.again(self._attempts.suspects(self._is_work))
         except OSError as error:
             self._outbox_trouble = str(error)
@@ -172,7 +185,8 @@ class Service:
 
     def _watch_outbox(self) -> None:
         """Whether the outbox can be written, seen from a thread of its own: a hung mount must not hang /ready."""
-        while not self._draining.wait(_PROBE_SECONDS if self._outbox_trouble is None else _TICK):
+        factor = _FAR if isinstance(self._outbox, S3Store) else 1.0
+        while not self._draining.wait(factor * (_PROBE_SECONDS if self._outbox_trouble is None else _TICK)):
             self._outbox_trouble = self._probe()
 
     def _await_outbox(self) -> None:
@@ -231,6 +245,7 @@ class Service:
             "device": self.pool.device,
             "models": [model.facts for model in self._models()],
             **self._restoration(),
+            "outbox": {"place": str(self._settings.outbox), "conditional": self._conditional},
             "source": {
                 "kind": ",".join(self._names),
                 "inbox": str(self._settings.inbox),

@@ -26,8 +26,10 @@ from handler.after import What
 from handler.options import DEFAULTS, Presets, Resolved, layered
 from handler.presets import built_in, load
 from handler.sources_setting import Name, chosen, parsed, without_effect
+from handler.stores import Place
 from pipeline.portrait import Limits
 from pipeline.recipe import OPTIONS, FacePolicy, Restore, parse_option
+from sources.s3 import S3Store
 
 _RECIPE: Final = MappingProxyType(
     {
@@ -41,10 +43,22 @@ _RECIPE: Final = MappingProxyType(
 _BACKGROUND: Final = tuple(f"default_background_{channel}" for channel in "rgb")
 
 
+_URI: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+def _place(value: object) -> Place:
+    text = str(value)
+    if text.startswith("s3://"):
+        return S3Store.at(text)
+    if _URI.match(text):
+        raise ValueError("is neither a folder nor a bucket; write a path, or s3://BUCKET/PREFIX")
+    return _path(value)
+
+
 def _path(value: object) -> Path:
     text = str(value)
-    if re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE):
-        raise ValueError("names no folder or file; buckets are not available in this version, write a path")
+    if _URI.match(text):
+        raise ValueError("names no folder or file; write a path")
     try:
         return Path(text).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:
@@ -91,6 +105,7 @@ def _load_presets(value: object) -> Presets:
     return load(_path(value)) if isinstance(value, str | Path) else built_in()
 
 
+_Place = Annotated[Place, PlainValidator(_place)]
 _File = Annotated[Path, BeforeValidator(_path)]
 _Device = Annotated[str, BeforeValidator(_lower), AfterValidator(_device)]
 _Host = Annotated[str, AfterValidator(_host)]
@@ -178,7 +193,10 @@ class CommonSettings(BaseSettings):
     after: Annotated[
         What,
         BeforeValidator(_lower),
-        About("What becomes of a done photo: keep, move (to `originals` in the outbox) or delete", "move"),
+        About(
+            "What becomes of a done photo: keep, tag (objects only), move (to `originals` in the outbox) or delete",
+            "move",
+        ),
     ] = "keep"
     rescan_seconds: Annotated[
         _Seconds, Field(ge=1), About("Time between two looks for photos that no event told of", "60")
@@ -256,17 +274,33 @@ class CommonSettings(BaseSettings):
 class Settings(CommonSettings):
     """All settings of the service."""
 
-    inbox: Annotated[_File, About("Folder of the photos", "/inbox", "(required)")]
-    outbox: Annotated[_File, About("Folder of the portraits and reports", "/outbox", "(required)")]
+    inbox: Annotated[_Place, About("Where the photos are: a folder, or `s3://bucket/prefix`", "/inbox", "(required)")]
+    outbox: Annotated[
+        _Place, About("Where portraits and reports go: a folder, or `s3://bucket/prefix`", "/outbox", "(required)")
+    ]
+
+    @field_validator("inbox", mode="after")
+    @classmethod
+    def _taggable(cls, value: Place, info: ValidationInfo) -> Place:
+        if isinstance(value, Path) and info.data.get("after") == "tag":
+            raise ValueError("is a folder, and files have no tags; write FACECRAFT_AFTER=keep, move or delete")
+        return value
 
     @model_validator(mode="after")
     def _apart(self) -> "Settings":
-        for one, other in ((self.inbox, self.outbox), (self.outbox, self.inbox)):
-            if any(_same(one, place) for place in (other, *other.parents)):
-                raise ValueError(
-                    f"overlap ({self.inbox} and {self.outbox}): portraits would be taken for photos; "
-                    "choose two folders side by side, for example /photos/in and /photos/out"
-                )
+        match self.inbox, self.outbox:
+            case (Path() as inbox, Path() as outbox):
+                overlap = _within(inbox, outbox) or _within(outbox, inbox)
+                example = "two folders side by side, for example /photos/in and /photos/out"
+            case (S3Store() as inbox, S3Store() as outbox):
+                overlap = inbox.overlaps(outbox)
+                example = "two prefixes side by side, for example s3://photos/in and s3://photos/out"
+            case _:
+                return self
+        if overlap:
+            raise ValueError(
+                f"overlap ({self.inbox} and {self.outbox}): portraits would be taken for photos; choose {example}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -283,6 +317,10 @@ class Settings(CommonSettings):
     def warnings(self) -> tuple[str, ...]:
         queue, token = self.sqs_queue_url is not None, self.webhook_token is not None
         return (*super().warnings, *without_effect(self.announcers(), queue=queue, token=token))
+
+
+def _within(one: Path, other: Path) -> bool:
+    return any(_same(one, place) for place in (other, *other.parents))
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -31,6 +31,13 @@ class Stopped(Exception):
     """Someone wants the command to end before the sheet is whole."""
 
 
+def folders(settings: Settings) -> tuple[Path, Path]:
+    """Inbox and outbox; SettingsError where one of them is a bucket."""
+    if isinstance(settings.inbox, Path) and isinstance(settings.outbox, Path):
+        return settings.inbox, settings.outbox
+    raise SettingsError(["--sheet needs an inbox and an outbox that are folders; copy them from the bucket first"])
+
+
 def place(path: Path, inbox: Path) -> Path:
     """Where the sheet will lie, links followed. SettingsError where it must not lie, or cannot be written."""
     try:
@@ -67,7 +74,7 @@ def write(
     `told` hears each photo's path. OSError where the sheet cannot be written, Stopped once `stopped` says so; then
     what stood there before still stands.
     """
-    inbox, outbox = FileStore(settings.inbox), FileStore(settings.outbox)
+    inbox, outbox = (FileStore(folder) for folder in folders(settings))
     counts: Counter[str] = Counter()
     portraits = 0
     # the cards first, aside: the summary above them is known when the last one is made
@@ -75,7 +82,7 @@ def write(
         tempfile.TemporaryFile("w+", encoding="utf-8", dir=target.parent) as cards,
         ThumbnailPool(settings.workers, settings.photo_timeout_seconds) as pool,
     ):
-        shown = entries(settings.inbox, outbox, taken=settings.after != "keep")
+        shown = entries(inbox.root, outbox, taken=settings.after != "keep")
         wanted = ((each, _wanted(each, inbox, outbox, settings)) for each in shown)
         for number, (each, pictures) in enumerate(pool.each(wanted), 1):
             if stopped():
@@ -85,7 +92,7 @@ def write(
             portraits += len(each.portraits)
             cards.write(sheet.card(number, each, pictures))
         cards.seek(0)
-        summary = Summary(settings.inbox.name, counts, portraits, seconds, datetime.now(UTC).astimezone())
+        summary = Summary(inbox.root.name, counts, portraits, seconds, datetime.now(UTC).astimezone())
         _publish(target, summary, cards)
 
 

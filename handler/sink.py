@@ -2,18 +2,19 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from handler.ledger import REPLAY, read_report
+from handler.marks import provenance
 from handler.naming import portrait_stems, report_path
 from pipeline.errors import PhotoRejected
 from pipeline.portrait import Picture, Rendered
 from pipeline.provenance import owner_of
-from sources.base import Blob, Conflict, Store, TooLarge
+from sources.base import Blob, Conflict, Outbox, TooLarge
 
 _MAX_BYTES: Final = 256 * 1024 * 1024
 _TRIES: Final = 5
@@ -24,14 +25,6 @@ _LONG_AGO: Final = 0
 _BLOCKING: Final = (IsADirectoryError, NotADirectoryError, PermissionError, TooLarge)
 
 Output = dict[str, Any]
-
-
-class Outbox(Store, Protocol):
-    """A store whose files can carry a stamp, and that gives services that share it their turns."""
-
-    def write(self, path: str, data: bytes, *, replaces: str | None = None, stamp_ns: int | None = None) -> str: ...
-
-    def lock(self, name: str) -> AbstractContextManager[None]: ...
 
 
 class _Taken(Exception):
@@ -76,15 +69,23 @@ class Sink:
             raise blocked.__cause__
         raise PhotoRejected("name_blocked", str(blocked))
 
-    def commit(self, path: str, report: Mapping[str, Any], *, replaces: str | None, changed_ns: int) -> str:
+    def commit(
+        self,
+        path: str,
+        report: Mapping[str, Any],
+        *,
+        replaces: str | None,
+        changed_ns: int,
+        about: Mapping[str, str] | None = None,
+    ) -> str:
         """Remove the photo's images that the report does not name, then write it; gives its version.
 
         `replaces` is the version of the report that was compared, None where there was none: Conflict if that changed.
-        `changed_ns` becomes its stamp (see `ledger.trusted_stamp`).
+        `changed_ns` becomes its stamp (see `ledger.trusted_stamp`), `about` its metadata.
         """
         standing = self._standing_report(path, replaces)
         self._remove(path, [*_names(standing), *self._leftovers(path)], kept=_names(report))
-        return self._write_report(path, report, replaces, changed_ns)
+        return self._write_report(path, report, replaces, changed_ns, about)
 
     def tidy(self, path: str) -> None:
         """Remove the images that no report names: the photo is gone, and a service died before its report."""
@@ -103,9 +104,19 @@ class Sink:
             if name not in kept and self._is_own(path, name):
                 self.outbox.delete(name)
 
-    def _write_report(self, path: str, report: Mapping[str, Any], replaces: str | None, stamp_ns: int) -> str:
+    def _write_report(
+        self,
+        path: str,
+        report: Mapping[str, Any],
+        replaces: str | None,
+        stamp_ns: int,
+        about: Mapping[str, str] | None = None,
+    ) -> str:
         text = _sized(json.dumps(report, indent=2), odd=REPLAY in report)  # ASCII: names may be no UTF-8
-        return self.outbox.write(report_path(path), text.encode("ascii"), replaces=replaces, stamp_ns=stamp_ns)
+        about = {**provenance(path), **(about or {})}
+        return self.outbox.write(
+            report_path(path), text.encode("ascii"), replaces=replaces, stamp_ns=stamp_ns, about=about
+        )
 
     def _standing_report(self, path: str, replaces: str | None) -> Mapping[str, Any] | None:
         report, version = read_report(self.outbox, path)
@@ -125,7 +136,8 @@ class Sink:
             if standing and standing.data == data:
                 return
             try:
-                self.outbox.write(name, data, replaces=standing.version if standing else None)
+                replaces = standing.version if standing else None
+                self.outbox.write(name, data, replaces=replaces, about=provenance(path))
             except Conflict:
                 continue
             return

@@ -1,4 +1,4 @@
-"""Lets photos through together, and a suspect alone."""
+"""Lets photos through together, a suspect alone, and no photo twice at once."""
 
 import threading
 from collections.abc import Iterator
@@ -12,6 +12,18 @@ class Turnstile:
         self._changed = threading.Condition()
         self._inside = 0
         self._alone = False
+        self._paths: set[str] = set()
+
+    def enter(self, path: str) -> bool:
+        """False where that photo is inside already; else it is until it leaves."""
+        with self._changed:
+            there = path in self._paths
+            self._paths.add(path)
+            return not there
+
+    def leave(self, path: str) -> None:
+        with self._changed:
+            self._paths.discard(path)
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -53,12 +53,12 @@ class Conflict(Exception):
 class TooLarge(Exception):
     """The object holds more bytes than the caller's limit; nothing of it was kept.
 
-    `size` is what it says it holds, `changed_ns` when it last changed.
+    `size` is what it says it holds, `changed_ns` when it last changed, `etag` an object's.
     """
 
-    def __init__(self, size: int, changed_ns: int) -> None:
-        self.size, self.changed_ns = size, changed_ns
-        super().__init__(size, changed_ns)
+    def __init__(self, size: int, changed_ns: int, etag: str | None = None) -> None:
+        self.size, self.changed_ns, self.etag = size, changed_ns, etag
+        super().__init__(size, changed_ns, etag)
 
     def __str__(self) -> str:
         return f"{self.size:,} bytes"

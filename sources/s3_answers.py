@@ -20,11 +20,11 @@ def whole(answer: Answer, limit: int | None) -> Blob:
     size, data = answer.get("ContentLength", 0), bytearray()
     with closing(answer["Body"]) as body:
         if limit is not None and size > limit:
-            raise TooLarge(size, changed(answer))
+            raise TooLarge(size, changed(answer), etag(answer))
         while chunk := body.read(_CHUNK):
             data += chunk
             if limit is not None and len(data) > limit:
-                raise TooLarge(max(size, len(data)), changed(answer))
+                raise TooLarge(max(size, len(data)), changed(answer), etag(answer))
     return Blob(bytes(data), etag(answer), changed(answer), metadata(answer))
 
 

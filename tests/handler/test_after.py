@@ -27,7 +27,7 @@ from handler_fakes import Desk, event
 from handler.after import After
 
 class Dying(After):
-    def take(self, path, sums):
+    def act(self, path, sums):
         os.kill(os.getpid(), signal.SIGKILL)
 
 desk = Desk(Path(sys.argv[1]))
@@ -123,9 +123,9 @@ def test_the_report_stands_before_the_photo_goes(desk):
     seen = []
 
     class Watching(After):
-        def take(self, path, sums):
+        def act(self, path, sums):
             seen.extend(json.loads(desk.outbox.read(report_path(path)).data)["outputs"])
-            super().take(path, sums)
+            super().act(path, sums)
 
     process = replace(desk.process, after=Watching(desk.inbox, desk.outbox, "delete"))
     process(desk.photo("anna.jpg"))
@@ -225,7 +225,7 @@ def test_a_photo_that_cannot_go_stays_and_is_settled(desk, moving, caplog):
 
 def test_where_it_may_go_later_it_is_tried_again(desk, moving):
     class Full(After):
-        def take(self, path, sums):
+        def act(self, path, sums):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     anna = desk.photo("anna.jpg")

@@ -100,7 +100,7 @@ def test_all_variables_of_the_original_are_accepted():
         ("DEFAULT_BACKGROUND_R", "256", "less than or equal to 255"),
         ("FACE_POLICY", "first", "one of largest, center, all, reject"),
         ("RESTORE", "always", "one of auto, on, off"),
-        ("AFTER", "tag", "'keep', 'move' or 'delete'; for example FACECRAFT_AFTER=move"),
+        ("AFTER", "burn", "'tag', 'move' or 'delete'; for example FACECRAFT_AFTER=move"),
         (
             "SOURCES",
             "folder,ftp",
@@ -113,7 +113,7 @@ def test_all_variables_of_the_original_are_accepted():
             "announces objects of a bucket, and FACECRAFT_INBOX is a folder",
         ),
         ("SQS_QUEUE_URL", "photos", "is not the URL of a queue; for example FACECRAFT_SQS_QUEUE_URL=https://"),
-        ("INBOX", "s3://bucket/in", "buckets are not available in this version"),
+        ("INBOX", "s3://bucket/..", "for example s3://photos/in"),
         ("PRESETS", "/nowhere.toml", "/nowhere.toml cannot be read"),
         ("WEBHOOK_TOKEN", "three secret words", "its value is not one word of plain ASCII, or two"),
         ("IDENTITY_LIMIT", "-1", "greater than or equal to 0"),

@@ -1,0 +1,349 @@
+"""The same core between folders and buckets, in every combination."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from handler_fakes import MAX_ATTEMPTS, FakePool, done, refused
+
+from handler import modelworker
+from handler.after import After
+from handler.attempts import Attempts
+from handler.ledger import Ledger
+from handler.naming import ATTEMPTS, report_path
+from handler.options import DEFAULTS
+from handler.outcome import Done, Failed, Rejected, Skipped, Vanished
+from handler.pool import WorkerDied
+from handler.process import Process
+from handler.replies import Faulted, Finished, Job, Refused, Same
+from handler.settings import Settings
+from handler.sink import Sink
+from handler.turnstile import Turnstile
+from pipeline.portrait import Limits
+from sources import aws
+from sources.base import Conflict, Event
+from sources.files import FileStore
+from sources.s3 import S3Store
+
+MIXED = [("folder", "bucket"), ("bucket", "folder"), ("bucket", "bucket")]
+
+
+class Desk:
+    """An inbox, an outbox, each of its kind, and services between them."""
+
+    def __init__(self, inbox, outbox):
+        self.inbox, self.outbox, self.begun = inbox, outbox, []
+
+    def service(self, *answers, after="keep"):
+        attempts = Attempts(self.outbox)
+        attempts.suspects(self.inbox.exists)
+        self.begun.append(attempts)
+        return Process(
+            inbox=self.inbox, ledger=Ledger(self.outbox), sink=Sink(self.outbox), attempts=attempts,
+            after=After(self.inbox, self.outbox, after), pool=FakePool(*answers), turnstile=Turnstile(),
+            base=DEFAULTS, presets={}, limits=Limits(), max_attempts=MAX_ATTEMPTS,
+        )  # fmt: skip
+
+    def photo(self, path, data=b"a photo", about=None):
+        replaces = self.inbox.read(path).version if self.inbox.exists(path) else None
+        version = self.inbox.write(path, data, replaces=replaces, about=about)
+        return Event(self.inbox.uri(path), path, version)
+
+    def report(self, path):
+        return json.loads(self.outbox.read(report_path(path)).data)
+
+    def settled(self, path):
+        folder, _, name = path.rpartition("/")
+        return Ledger(self.outbox).settled_in(folder)(name, self.inbox.read(path).changed_ns)
+
+
+@pytest.fixture
+def desks(tmp_path, s3):
+    made = []
+
+    def make(inbox, outbox):
+        (tmp_path / "in").mkdir()
+        (tmp_path / "out").mkdir()
+        stores = {"in": FileStore(tmp_path / "in"), "out": FileStore(tmp_path / "out")}
+        ends = {"in": inbox, "out": outbox}
+        made.append(Desk(*(stores[end] if kind == "folder" else s3(end) for end, kind in ends.items())))
+        return made[-1]
+
+    yield make
+    for attempts in made[0].begun:
+        attempts.close()
+
+
+@pytest.fixture(params=MIXED, ids="-".join)
+def desk(request, desks):
+    return desks(*request.param)
+
+
+@pytest.fixture
+def buckets(desks):
+    return desks("bucket", "bucket")
+
+
+def test_a_photo_becomes_portraits_and_a_report(desk):
+    outcome = desk.service()(desk.photo("sales/anna b+c%25é.jpg"))
+
+    assert outcome == Done(("sales/anna b+c%25é.png", "sales/anna b+c%25é.jpg"), outcome.stages_ms, outcome.notes)
+    report = desk.report("sales/anna b+c%25é.jpg")
+    assert (report["outcome"], report["source"]["uri"]) == ("done", desk.inbox.uri("sales/anna b+c%25é.jpg"))
+    assert all(desk.outbox.exists(file["name"]) for file in report["outputs"])
+    assert list(desk.outbox.stamps(ATTEMPTS)) == []
+
+
+def test_an_event_that_comes_again_and_again_is_one_result(desk):
+    event, services, pause = desk.photo("anna.jpg"), [desk.service(), desk.service()], threading.Event()
+
+    def deliver(number):
+        outcome = services[number % 2](event)
+        while isinstance(outcome, Failed):
+            pause.wait(0.1)
+            outcome = services[number % 2](event)
+        return type(outcome)
+
+    with ThreadPoolExecutor(3) as pool:
+        outcomes = list(pool.map(deliver, range(9)))
+    assert (outcomes.count(Done), outcomes.count(Skipped)) == (1, 8)
+
+
+def test_a_photo_that_is_in_work_is_not_worked_on_twice(desk):
+    event, inside, go = desk.photo("anna.jpg"), threading.Event(), threading.Event()
+
+    def slow(job):
+        inside.set()
+        go.wait(30)
+        return done(job)
+
+    first, second = desk.service(slow), desk.service()
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(first, event)
+        inside.wait(30)
+        assert (first(event).reason, second(event).reason) == ("conflict", "conflict")
+        go.set()
+        assert isinstance(working.result(), Done)
+    assert isinstance(second(event), Skipped)
+    assert second.pool.jobs[0].known is not None
+
+
+def test_another_content_is_work_again(desk):
+    process = desk.service()
+    process(desk.photo("anna.jpg", b"one"))
+    first = desk.report("anna.jpg")["source"]["sha256"]
+
+    assert isinstance(process(desk.photo("anna.jpg", b"another")), Done)
+    assert desk.report("anna.jpg")["source"]["sha256"] != first
+
+
+def test_two_photos_never_share_a_name(desk):
+    process = desk.service()
+    process(desk.photo("anna.jpg"))
+
+    assert process(desk.photo("anna.heic")).outputs == ("anna.heic.png", "anna.heic.jpg")
+
+
+def test_rejected_photos_are_reported_and_settled(desk):
+    process = desk.service(refused)
+
+    assert isinstance(process(desk.photo("anna.jpg")), Rejected)
+    assert desk.report("anna.jpg")["reason"] == "no_face_detected"
+
+
+def test_attempts_are_counted_over_services(desk):
+    event = desk.photo("anna.jpg")
+    for _ in range(MAX_ATTEMPTS - 1):
+        assert desk.service(WorkerDied("killed"))(event).retry_in is not None
+
+    assert desk.service(WorkerDied("killed"))(event).retry_in is None
+    assert (desk.report("anna.jpg")["outcome"], desk.report("anna.jpg")["attempt"]) == ("failed", MAX_ATTEMPTS)
+
+
+def test_a_photo_that_is_gone_vanishes(desk):
+    event = desk.photo("anna.jpg")
+    desk.inbox.delete("anna.jpg")
+
+    assert isinstance(desk.service()(event), Vanished)
+
+
+@pytest.mark.parametrize("after", ["move", "delete"])
+def test_done_photos_are_taken_out_with_their_sidecars(desk, after):
+    event, _ = desk.photo("sales/anna.jpg"), desk.photo("sales/anna.jpg.toml", b"width = 80")
+
+    assert isinstance(desk.service(after=after)(event), Done)
+
+    assert list(desk.inbox.list()) == []
+    moved = [f"originals/sales/anna.jpg{end}" for end in ("", ".toml")] if after == "move" else []
+    assert sorted(path for path in desk.outbox.list() if path.startswith("originals")) == moved
+
+
+def test_what_was_done_already_is_taken_out_too(desk):
+    event = desk.photo("anna.jpg")
+    desk.service()(event)
+
+    assert isinstance(desk.service(after="move")(event), Skipped)
+    assert not desk.inbox.exists("anna.jpg")
+
+
+def test_the_report_says_in_its_metadata_what_it_was_made_from(buckets):
+    event, sidecar = buckets.photo("anna.jpg"), buckets.photo("anna.jpg.toml", b"width = 80")
+    buckets.service()(event)
+
+    said = buckets.outbox.metadata(report_path("anna.jpg"))
+    assert (said["source-etag"], said["sidecar-etag"]) == (event.version, sidecar.version)
+    assert said["facecraft"] == "facecraft portrait; owner=anna.jpg"
+    assert buckets.report("anna.jpg")["source"]["version"] == event.version
+
+
+@pytest.mark.parametrize("after", ["keep", "tag"])
+def test_a_photo_that_stays_is_settled(desks, after):
+    desk = desks("bucket", "folder" if after == "keep" else "bucket")
+    desk.service(after=after)(desk.photo("sales/anna.jpg"))
+
+    assert desk.settled("sales/anna.jpg")
+
+
+def test_done_objects_are_tagged_and_others_are_not(buckets):
+    process = buckets.service(done, refused, after="tag")
+    process(buckets.photo("anna.jpg"))
+    process(buckets.photo("otto.jpg"))
+
+    assert tags(buckets.inbox, "anna.jpg") == [{"Key": "facecraft", "Value": "done"}]
+    assert tags(buckets.inbox, "otto.jpg") == []
+
+
+def tags(store, path):
+    return aws.client("s3").get_object_tagging(Bucket=store.bucket, Key=f"{store.prefix}{path}")["TagSet"]
+
+
+def test_a_photo_that_was_replaced_meanwhile_is_work_again(buckets):
+    event = buckets.photo("anna.jpg", b"one")
+
+    def replaced(job):
+        reply = done(job)
+        buckets.photo("anna.jpg", b"two")
+        return reply
+
+    process = buckets.service(replaced)
+    assert process(event).reason == "conflict"
+    assert not buckets.outbox.exists(report_path("anna.jpg"))
+    assert isinstance(process(event), Done)
+    assert buckets.report("anna.jpg")["source"]["version"] == buckets.inbox.version("anna.jpg")
+
+
+def test_a_folder_s_photos_are_told_settled_by_their_stamps(desks):
+    desk = desks("folder", "bucket")
+    process = desk.service()
+    event = desk.photo("sales/anna.jpg")
+    process(event)
+    process(replace(event, attempt=2))  # a report that came within the clock's tick is stamped by the next look
+
+    settled = Ledger(desk.outbox).settled_in("sales")
+    assert settled("anna.jpg", desk.inbox.read("sales/anna.jpg").changed_ns)
+    assert not settled("anna.jpg", 1)
+    assert not settled("otto.jpg", 1)
+
+
+class Studio:
+    """Makes of every photo what its options say."""
+
+    def process(self, data, recipe, limits, path):
+        return recipe.width
+
+
+def answer(store, path):
+    return modelworker.answer(Job(store, path, DEFAULTS, {}, Limits()), Studio())
+
+
+def test_options_come_from_the_object_s_metadata_and_the_sidecar_is_stronger(buckets):
+    buckets.photo("anna.jpg", about={"facecraft-width": "800", "facecraft-max-size-kb": "50", "camera": "x"})
+    reply = answer(buckets.inbox, "anna.jpg")
+    assert isinstance(reply, Finished)
+    assert (reply.recipe["width"], reply.recipe["max_size_kb"], reply.result) == (800, 50, 800)
+    assert reply.recipe["from"]["width"] == "metadata"
+
+    buckets.photo("anna.jpg.toml", b"width = 700")
+    reply = answer(buckets.inbox, "anna.jpg")
+    assert (reply.result, reply.recipe["from"]["width"]) == (700, "sidecar")
+
+
+def test_metadata_that_is_not_right_rejects_the_photo(buckets):
+    buckets.photo("anna.jpg", about={"facecraft-widht": "800"})
+
+    reply = answer(buckets.inbox, "anna.jpg")
+    assert (type(reply), reply.reason) == (Refused, "invalid_options")
+    assert "the object's metadata says" in reply.hint
+
+
+def test_results_that_come_back_are_known_by_their_metadata(buckets):
+    buckets.service()(buckets.photo("anna.jpg"))
+    back = f"{buckets.outbox.prefix}anna.png"
+    source = {"Bucket": buckets.outbox.bucket, "Key": back}
+    key = f"{buckets.inbox.prefix}back.png"
+    aws.client("s3").copy_object(Bucket=buckets.inbox.bucket, Key=key, CopySource=source)
+
+    assert answer(buckets.inbox, "back.png").reason == "own_output"
+
+
+def test_a_photo_that_is_too_large_is_settled_with_its_etag(buckets):
+    event = buckets.photo("anna.jpg", b"12345")
+    job = Job(buckets.inbox, "anna.jpg", DEFAULTS, {}, Limits(max_bytes=4))
+
+    reply = modelworker.answer(job, Studio())
+    assert (reply.reason, reply.seen.etags) == ("too_large", (event.version,))
+    assert isinstance(modelworker.answer(replace(job, known=reply.seen.sums), Studio()), Same)
+
+
+def test_a_bucket_that_is_away_is_no_photo_s_fault(buckets):
+    event = buckets.photo("anna.jpg")
+    away = partial(S3Store, "no-such-bucket")
+
+    assert answer(away("in"), "anna.jpg").reason == "unreadable"
+    assert isinstance(answer(away("in"), "anna.jpg"), Faulted)
+    process = buckets.service()
+    lost = replace(process, sink=Sink(away("out")), ledger=Ledger(away("out")))
+    assert lost(event).reason == "outbox_unavailable"
+    assert list(buckets.outbox.stamps(ATTEMPTS)) == []
+
+
+def test_a_killed_service_s_photo_waits_until_its_lease_has_ended_and_runs_alone_then(buckets):
+    dead, living = Attempts(buckets.outbox), Attempts(buckets.outbox)
+    dead.begin("anna.jpg")
+    with pytest.raises(Conflict, match="another service works on"):
+        living.begin("anna.jpg")
+
+    dead.close()  # its object goes at once here; otherwise half a minute after the last beat
+    with pytest.raises(Conflict, match="runs alone next"):
+        living.begin("anna.jpg")
+    assert living.is_suspect("anna.jpg")
+    assert living.begin("anna.jpg", alone=True) == 1
+    living.close()
+
+
+def test_settings_take_buckets_at_both_ends():
+    settings = Settings(inbox="s3://photos/in", outbox="s3://photos/out/", after="tag")
+    assert (settings.inbox, settings.outbox) == (S3Store("photos", "in"), S3Store("photos", "out"))
+    assert Settings(inbox="s3://photos", outbox="/portraits").inbox == S3Store("photos")
+
+
+@pytest.mark.parametrize(
+    ("inbox", "outbox", "words"),
+    [
+        ("s3://photos/in", "s3://photos/in/out", "side by side, for example s3://photos/in and s3://photos/out"),
+        ("s3://photos", "s3://photos/out", "portraits would be taken for photos"),
+        ("gs://photos/in", "/out", "is neither a folder nor a bucket"),
+        ("s3://photos//in", "/out", "for example s3://photos/in"),
+    ],
+)
+def test_places_that_cannot_be_are_refused(inbox, outbox, words):
+    with pytest.raises(ValueError, match=words):
+        Settings(inbox=inbox, outbox=outbox)
+
+
+def test_files_cannot_be_tagged():
+    with pytest.raises(ValueError, match="files have no tags; write FACECRAFT_AFTER=keep"):
+        Settings(inbox="/photos", outbox="s3://photos/out", after="tag")
