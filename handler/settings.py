@@ -1,6 +1,5 @@
 """What can be set: names, types, ranges, defaults and meanings of the service's settings."""
 
-import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -9,12 +8,10 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     PlainValidator,
     PrivateAttr,
-    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -24,9 +21,23 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from handler.after import What
 from handler.options import DEFAULTS, Presets, Resolved, layered
-from handler.presets import built_in, load
-from handler.sources_setting import Name, chosen, parsed, without_effect
+from handler.presets import built_in
+from handler.sources_setting import Name, chosen, without_effect
 from handler.stores import Place
+from handler.values import (
+    Channel,
+    Device,
+    File,
+    Host,
+    Level,
+    PlaceValue,
+    QueueUrl,
+    Seconds,
+    Sources,
+    Token,
+    lower,
+    presets_at,
+)
 from pipeline.portrait import Limits
 from pipeline.recipe import OPTIONS, FacePolicy, Restore, parse_option
 from sources.s3 import S3Store
@@ -41,77 +52,6 @@ _RECIPE: Final = MappingProxyType(
 """The option that each field sets."""
 
 _BACKGROUND: Final = tuple(f"default_background_{channel}" for channel in "rgb")
-
-
-_URI: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-
-
-def _place(value: object) -> Place:
-    text = str(value)
-    if text.startswith("s3://"):
-        return S3Store.at(text)
-    if _URI.match(text):
-        raise ValueError("is neither a folder nor a bucket; write a path, or s3://BUCKET/PREFIX")
-    return _path(value)
-
-
-def _path(value: object) -> Path:
-    text = str(value)
-    if _URI.match(text):
-        raise ValueError("names no folder or file; write a path")
-    try:
-        return Path(text).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(f"cannot be followed to its end ({error}); write another path") from error
-
-
-def _device(value: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
-        raise ValueError("is not one of auto, cpu, cuda, cuda:N")
-    return value
-
-
-def _host(value: str) -> str:
-    if not re.fullmatch(r"[0-9A-Za-z._:%-]+", value):
-        raise ValueError("is not an address or a host name")
-    return value
-
-
-def _names(value: object) -> object:
-    return parsed(value) if isinstance(value, str) else value
-
-
-def _queue_url(value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(r"https?://[^/\s]+/\S+", value):
-        raise ValueError("is not the URL of a queue")
-    return value
-
-
-def _token(value: SecretStr | None) -> SecretStr | None:
-    if value is not None and not re.fullmatch(r"[!-~]+( [!-~]+)?", value.get_secret_value()):
-        raise ValueError("is not one word of plain ASCII, or two with a space between, which is all that servers send")
-    return value
-
-
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _load_presets(value: object) -> Presets:
-    return load(_path(value)) if isinstance(value, str | Path) else built_in()
-
-
-_Place = Annotated[Place, PlainValidator(_place)]
-_File = Annotated[Path, BeforeValidator(_path)]
-_Device = Annotated[str, BeforeValidator(_lower), AfterValidator(_device)]
-_Host = Annotated[str, AfterValidator(_host)]
-_Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
-_Channel = Annotated[int, Field(ge=0, le=255)]
-_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +86,12 @@ _SOURCES = About(
 _QUEUE = About(
     "Queue that the bucket's events go to",
     "https://sqs.eu-central-1.amazonaws.com/123456789012/photos",
-    " ",
+    "(none)",
 )
 _TOKEN = About(
-    "What `POST /events` must bring as `Authorization: Bearer ...`; required unless `HOST` is loopback", "7Hq2vX", " "
+    "What `POST /events` must bring as `Authorization: Bearer ...`; required unless `HOST` is loopback",
+    "7Hq2vX",
+    "(none)",
 )
 
 
@@ -172,50 +114,50 @@ class CommonSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    models_dir: Annotated[_File, About("Folder of the models", "/models", "./models")] = Path("models")
-    predictor_path: Annotated[_File | None, _PREDICTOR] = None
-    codeformer_path: Annotated[_File | None, _CODEFORMER] = None
+    models_dir: Annotated[File, About("Folder of the models", "/models", "./models")] = Path("models")
+    predictor_path: Annotated[File | None, _PREDICTOR] = None
+    codeformer_path: Annotated[File | None, _CODEFORMER] = None
     landmarks: Annotated[
         Literal["auto", "68", "5"], About("Landmark model: 68 points, 5, or auto: 68 where that is present", "auto")
     ] = "auto"
-    device: Annotated[_Device, About("Where the networks run: auto, cpu, cuda or cuda:N", "cpu")] = "auto"
+    device: Annotated[Device, About("Where the networks run: auto, cpu, cuda or cuda:N", "cpu")] = "auto"
     workers: Annotated[
         int, Field(ge=1, le=64), About("Worker processes, each with its own models: photos in work at once", "2")
     ] = 1
-    host: Annotated[_Host, About("Address of the HTTP server", "127.0.0.1")] = "0.0.0.0"  # noqa: S104 - a container's
+    host: Annotated[Host, About("Address of the HTTP server", "127.0.0.1")] = "0.0.0.0"  # noqa: S104 - a container's
     port: Annotated[int, Field(ge=0, le=65_535), About("Port of the HTTP server; 0 takes a free one", "8000")] = 8000
-    log_level: Annotated[_Level, About("Least severe log lines: DEBUG, INFO, WARNING, ERROR or CRITICAL", "INFO")] = (
+    log_level: Annotated[Level, About("Least severe log lines: DEBUG, INFO, WARNING, ERROR or CRITICAL", "INFO")] = (
         "INFO"
     )
-    sources: Annotated[tuple[Name, ...], BeforeValidator(_names), _SOURCES] = ()
-    sqs_queue_url: Annotated[str | None, AfterValidator(_queue_url), _QUEUE] = None
-    webhook_token: Annotated[SecretStr | None, AfterValidator(_token), _TOKEN] = None
+    sources: Annotated[Sources, _SOURCES] = ()
+    sqs_queue_url: Annotated[QueueUrl | None, _QUEUE] = None
+    webhook_token: Annotated[Token | None, _TOKEN] = None
     after: Annotated[
         What,
-        BeforeValidator(_lower),
+        BeforeValidator(lower),
         About(
             "What becomes of a done photo: keep, tag (objects only), move (to `originals` in the outbox) or delete",
             "move",
         ),
     ] = "keep"
     rescan_seconds: Annotated[
-        _Seconds, Field(ge=1), About("Time between two looks for photos that no event told of", "60")
+        Seconds, Field(ge=1), About("Time between two looks for photos that no event told of", "60")
     ] = 60
-    settle_seconds: Annotated[_Seconds, About("How long a file must lie unchanged before it is read", "2")] = 2
+    settle_seconds: Annotated[Seconds, About("How long a file must lie unchanged before it is read", "2")] = 2
     max_attempts: Annotated[
         int, Field(ge=1, le=100), About("Attempts at a photo before it is reported as failed", "3")
     ] = 3
-    photo_timeout_seconds: Annotated[_Seconds, Field(ge=1), About("Time limit of one attempt at a photo", "120")] = 120
+    photo_timeout_seconds: Annotated[Seconds, Field(ge=1), About("Time limit of one attempt at a photo", "120")] = 120
     max_upload_size_mb: Annotated[
         int, Field(ge=1, le=2048), About("Largest photo in MB (1 MB is 1,048,576 bytes)", "20")
     ] = 20
     max_pixels_mp: Annotated[int, Field(ge=1, le=1000), About("Largest photo in millions of pixels", "50")] = 50
-    presets: Annotated[Presets, PlainValidator(_load_presets), _PRESETS] = Field(default_factory=built_in)
+    presets: Annotated[Presets, PlainValidator(presets_at), _PRESETS] = Field(default_factory=built_in)
     default_width: Annotated[int, _of("width")] = DEFAULTS.recipe.width
     default_height: Annotated[int, _of("height")] = DEFAULTS.recipe.height
-    default_background_r: Annotated[_Channel, About("Red of the background, 0 to 255", "240")] = 240
-    default_background_g: Annotated[_Channel, About("Green of the background, 0 to 255", "240")] = 240
-    default_background_b: Annotated[_Channel, About("Blue of the background, 0 to 255", "240")] = 240
+    default_background_r: Annotated[Channel, About("Red of the background, 0 to 255", "240")] = 240
+    default_background_g: Annotated[Channel, About("Green of the background, 0 to 255", "240")] = 240
+    default_background_b: Annotated[Channel, About("Blue of the background, 0 to 255", "240")] = 240
     default_face_margin: Annotated[float, _of("face_margin")] = DEFAULTS.recipe.face_margin
     default_oval_mask: Annotated[bool, _of("oval_mask")] = DEFAULTS.recipe.oval_mask
     default_photo_enhance: Annotated[bool, _of("photo_enhance")] = DEFAULTS.recipe.photo_enhance
@@ -274,9 +216,11 @@ class CommonSettings(BaseSettings):
 class Settings(CommonSettings):
     """All settings of the service."""
 
-    inbox: Annotated[_Place, About("Where the photos are: a folder, or `s3://bucket/prefix`", "/inbox", "(required)")]
+    inbox: Annotated[
+        PlaceValue, About("Where the photos are: a folder, or `s3://bucket/prefix`", "/inbox", "(required)")
+    ]
     outbox: Annotated[
-        _Place, About("Where portraits and reports go: a folder, or `s3://bucket/prefix`", "/outbox", "(required)")
+        PlaceValue, About("Where portraits and reports go: a folder, or `s3://bucket/prefix`", "/outbox", "(required)")
     ]
 
     @field_validator("inbox", mode="after")
