@@ -78,7 +78,10 @@ class Workers:
         reason = outcome.reason if isinstance(outcome, Rejected | Failed) else None
         stages = outcome.stages_ms if isinstance(outcome, Done) else None
         photo_line(event, name_of(outcome), reason=reason, stages_ms=stages)
-        if isinstance(outcome, Failed) and outcome.retry_in is not None:
-            self._source.retry(event, outcome.error, outcome.retry_in)
-        else:
-            self._source.ack(event)
+        match outcome:
+            case Failed(_, error, delay) if delay is not None:
+                self._source.retry(event, error, delay)
+            case Failed():
+                self._source.give_up(event)
+            case _:
+                self._source.ack(event)

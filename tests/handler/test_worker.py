@@ -136,7 +136,6 @@ def test_every_event_is_settled_exactly_once_and_told_of():
         (Skipped(), "photo.skipped", logging.INFO),
         (Vanished(), "photo.vanished", logging.INFO),
         (Rejected("no_face_detected", "send another"), "photo.rejected", logging.WARNING),
-        (Failed("unreadable", "I/O error"), "photo.failed", logging.ERROR),
     ],
 )
 def test_what_is_final_is_acknowledged_with_one_line_in_the_log(caplog, outcome, line, level):
@@ -148,6 +147,15 @@ def test_what_is_final_is_acknowledged_with_one_line_in_the_log(caplog, outcome,
     assert (source.acked, source.retried) == (events(1), [])
     assert [(record.message, record.levelno) for record in caplog.records] == [(line, level)]
     assert caplog.records[0].reason == getattr(outcome, "reason", None)
+
+
+def test_a_photo_whose_attempts_are_used_up_is_given_up(caplog):
+    source = MemorySource(events(1))
+
+    assert started(source, lambda _: Failed("unreadable", "I/O error")).wait(SOON)
+
+    assert (source.given_up, source.acked, source.retried) == (events(1), [], [])
+    assert [(record.message, record.reason) for record in caplog.records] == [("photo.failed", "unreadable")]
 
 
 def test_what_may_work_later_is_given_back_with_its_pause():

@@ -18,6 +18,13 @@ def test_it_yields_what_it_was_given_and_ends_when_all_is_settled():
     assert source.held() == []
 
 
+def test_what_is_given_up_does_not_come_again():
+    source = MemorySource([A])
+    for event in source:
+        source.give_up(event)
+    assert (source.given_up, source.acked, source.held()) == ([A], [], [])
+
+
 def test_a_retry_comes_again_with_its_attempt():
     source = MemorySource([A])
     attempts = []
