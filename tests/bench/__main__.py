@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tests.bench import folder, memory, speed
+from tests.bench import events, folder, memory, speed
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--models", type=Path, default=Path("models"))
@@ -15,3 +15,5 @@ print()
 folder.run(photos=100_000)
 print()
 memory.run(arguments.models.resolve(), photos=1000)
+print()
+events.run(photos=300)
