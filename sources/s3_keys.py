@@ -11,6 +11,9 @@ URI: Final = re.compile(r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,254})(?:/(
 MAX_KEY: Final = 1024
 """Bytes of the longest key."""
 
+MAX_PREFIX: Final = 150
+"""Bytes of a prefix that leave room for the longest path in an outbox."""
+
 _BYTE: Final = re.compile("[\udc80-\udcff]")
 _OFFSET: Final = 0xEF00 - 0xDC00
 
@@ -23,6 +26,10 @@ def parsed_uri(text: str) -> tuple[str, str]:
     prefix = as_prefix(found["prefix"] or "")
     if not {"", ".", ".."}.isdisjoint(prefix.split("/")[:-1]):
         raise ValueError("has a part that is empty, '.' or '..'; write s3://BUCKET/PREFIX, for example s3://photos/in")
+    if len(prefix.encode(errors="surrogateescape")) > MAX_PREFIX:
+        raise ValueError(
+            f"has a prefix of more than {MAX_PREFIX} bytes; take a shorter one, for example s3://photos/in"
+        )
     return found["bucket"], prefix
 
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 from handler_fakes import MAX_ATTEMPTS, FakePool, done, refused
+from service_runner import environment, run
 
 from handler import modelworker
 from handler.after import After
@@ -18,6 +19,7 @@ from handler.options import DEFAULTS
 from handler.outcome import Done, Failed, Rejected, Skipped, Vanished
 from handler.pool import WorkerDied
 from handler.process import Process
+from handler.replay import Replay, Selection
 from handler.replies import Faulted, Finished, Job, Refused, Same
 from handler.settings import Settings
 from handler.sink import Sink
@@ -27,6 +29,8 @@ from sources import aws
 from sources.base import Conflict, Event
 from sources.files import FileStore
 from sources.s3 import S3Store
+from tests.conftest import PORTRAITS
+from tests.s3_servers import BUCKET
 
 MIXED = [("folder", "bucket"), ("bucket", "folder"), ("bucket", "bucket")]
 
@@ -214,6 +218,58 @@ def test_done_objects_are_tagged_and_others_are_not(buckets):
 
     assert tags(buckets.inbox, "anna.jpg") == [{"Key": "facecraft", "Value": "done"}]
     assert tags(buckets.inbox, "otto.jpg") == []
+
+
+def test_a_photo_that_could_not_be_taken_out_yet_is_not_settled(buckets):
+    class Away(After):
+        def act(self, path, sums):
+            raise OSError("the bucket is away")
+
+    process = replace(buckets.service(), after=Away(buckets.inbox, buckets.outbox, "delete"))
+    process(buckets.photo("anna.jpg"))
+
+    assert "source-etag" not in buckets.outbox.metadata(report_path("anna.jpg"))
+    assert not buckets.settled("anna.jpg")
+
+
+def test_photos_that_are_put_back_to_work_are_not_settled(buckets):
+    event = buckets.photo("anna.jpg")
+    buckets.service()(event)
+    settings = Settings(inbox=str(buckets.inbox), outbox=str(buckets.outbox))
+
+    assert [each.fate for each in Replay(settings).run(Selection(frozenset({"done"})))] == ["replay"]
+
+    assert not buckets.settled("anna.jpg")
+    assert isinstance(buckets.service()(event), Done)
+    assert buckets.settled("anna.jpg")
+
+
+class Unconditional(S3Store):
+    """As on a server that keeps no conditions."""
+
+    conditional = False
+
+
+def test_without_conditional_writes_the_same_comes_out(s3):
+    desk = Desk(s3("in"), Unconditional(BUCKET, s3("out").prefix))
+    event, process = desk.photo("anna.jpg"), desk.service()
+
+    assert isinstance(process(event), Done)
+    assert isinstance(process(event), Skipped)
+    desk.begun[0].close()
+    assert [page for page in desk.outbox._pages(Prefix=f"{desk.outbox.prefix}.facecraft") if "Contents" in page] == []
+
+
+def test_the_service_writes_into_a_bucket(tmp_path, s3, models_dir):
+    outbox = s3("out")
+    (tmp_path / "anna.png").write_bytes((PORTRAITS / "astronaut.png").read_bytes())
+
+    first, second = (run("once", tmp_path, outbox, environ=environment(models_dir)) for _ in range(2))
+
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "1 done, 0 skipped, 0 rejected" in first.stdout
+    assert "0 done, 0 skipped, 0 rejected" in second.stdout
+    assert sorted(outbox.list()) == ["anna.jpg", "anna.png", "reports/anna.png.json"]
 
 
 def tags(store, path):

@@ -20,6 +20,7 @@ from sources.s3_stamps import Stamps
 from sources.s3_upload import LARGE
 from tests.s3_servers import BUCKET, s3_at
 
+LONG = f"s3://photos/{'x' * 150}"
 ONE = {"Key": "facecraft", "Value": "done"}
 
 
@@ -126,6 +127,16 @@ def test_a_sidecar_s_key_may_be_longer_than_any_key(s3):
     with pytest.raises(FileNotFoundError):
         store.read(f"{'x' * 1000}.jpg.toml")
     assert not store.exists(f"{'x' * 1000}.jpg.toml")
+
+
+@pytest.mark.parametrize("path", ["a//b.jpg", "/a.jpg", "a\\b.jpg", " .jpg ", "a/%2E%2E/b.jpg", "...jpg"])
+def test_keys_that_no_folder_could_hold_are_read(s3, path):
+    store = s3("in")
+    aws.client("s3").put_object(Bucket=BUCKET, Key=f"{store.prefix}{path}", Body=b"a photo")
+
+    assert [entry.path for entry in store.entries()] == [path]
+    assert store.read(path).data == b"a photo"
+    assert store.uri(path) == f"s3://{BUCKET}/{store.prefix}{path}"
 
 
 def test_a_bucket_that_is_away_does_not_look_empty(s3):
@@ -294,7 +305,9 @@ def test_places_are_read(text, place):
     assert str(S3Store.at(text)) == text.removesuffix("/")
 
 
-@pytest.mark.parametrize("text", ["s3://", "s3:///in", "s3://a b/in", "s3://photos//in", "s3://photos/../in", "x"])
+@pytest.mark.parametrize(
+    "text", ["s3://", "s3:///in", "s3://a b/in", "s3://photos//in", "s3://photos/../in", LONG, "x"]
+)
 def test_what_is_no_place_is_told(text):
     with pytest.raises(ValueError, match="for example s3://photos/in"):
         parsed_uri(text)
