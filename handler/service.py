@@ -9,7 +9,7 @@ from typing import Any, Final, cast, get_args
 
 from handler import __version__, modelworker
 from handler.after import After
-from handler.arrivals import Arrivals, Bucket, from_folder
+from handler.arrivals import Arrivals, Bucket, Queue, from_folder
 from handler.attempts import Attempts
 from handler.board import Board
 from handler.events_route import Events
@@ -85,7 +85,15 @@ class Service:
         settings = self._settings
         dated = settings.after == "keep"
         bucket = Bucket(self._inbox, self._outbox, settings.rescan_seconds, dated, self._counted)
-        return bucket.arrivals(self._names, once=once)
+        queue = self._queue(self._inbox) if "sqs" in self._names and not once else None
+        return bucket.arrivals(self._names, queue, once=once)
+
+    def _queue(self, inbox: S3Store) -> Queue:
+        from sources.sqs import SqsSource  # noqa: PLC0415 - it brings boto3, which others have no use for
+        from sources.sqs_queue import connect  # noqa: PLC0415 - as above
+
+        url, slots = str(self._settings.sqs_queue_url), self._settings.workers
+        return SqsSource(url, inbox.bucket, inbox.prefix, slots=slots, client=connect(url), on_count=self._counted)
 
     def _folder_source(self, inbox: Path, *, once: bool) -> FolderSource:
         return FolderSource(

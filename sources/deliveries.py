@@ -98,7 +98,7 @@ class Deliveries:
         path, work = self._waiting.popitem(last=False)
         self._in_hand[path] = work
         photo, message = work.photo, work.delivery
-        return Event(photo.uri, path, photo.version, message.attempt, message.id, message.known)
+        return Event(photo.uri, path, photo.version, message.attempt, message.id, message.known, "sqs")
 
     def settle(self, path: str, *, again: float | None = None, given_up: bool = False) -> None:
         """A photo in hand is done with, or is to come again at that time. Nothing happens if it is not in hand."""

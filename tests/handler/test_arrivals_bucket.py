@@ -3,6 +3,7 @@
 import json
 import queue
 import threading
+import uuid
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ from handler.sink import Sink
 from sources import aws
 from sources.files import FileStore
 from sources.s3 import S3Store
+from sources.sqs import SqsSource
 from tests.fault_proxy import FaultProxy
 from tests.s3_servers import s3_at
 
@@ -150,6 +152,76 @@ def test_what_was_in_work_when_a_service_died_is_looked_at_again_whatever_dates_
         until(lambda: arrivals.source.attached() is None)
         arrivals.again({"a.jpg"})
         assert next_event().path == "a.jpg"
+
+
+class Told:
+    """A bucket of moto's whose events go to a queue of its own."""
+
+    def __init__(self, bucket):
+        self.bucket, self.sqs = replace(bucket, rescan_seconds=0.2), aws.client("sqs")
+        self.url = self.sqs.create_queue(QueueName=uuid.uuid4().hex)["QueueUrl"]
+        asked = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
+        told = {"QueueArn": asked["Attributes"]["QueueArn"], "Events": ["s3:ObjectCreated:*"]}
+        self._notify({"QueueConfigurations": [told]})
+
+    def _notify(self, configuration):
+        aws.client("s3").put_bucket_notification_configuration(
+            Bucket=self.bucket.inbox.bucket, NotificationConfiguration=configuration
+        )
+
+    def lose(self):
+        self.sqs.purge_queue(QueueUrl=self.url)
+
+    def source(self):
+        inbox = self.bucket.inbox
+        return SqsSource(self.url, inbox.bucket, inbox.prefix, slots=2, client=self.sqs, wait_seconds=1)
+
+    def close(self):
+        self._notify({})
+        self.sqs.delete_queue(QueueUrl=self.url)
+
+
+@pytest.fixture
+def told(s3):
+    told = Told(Bucket(s3("in"), s3("out"), NEVER, dated=True, on_count=lambda *_: None))
+    yield told
+    told.close()
+
+
+def test_what_the_queue_tells_is_worked_on_once_and_what_it_lost_is_found_when_it_is_empty(told):
+    put(told.bucket, "lost 1.jpg", "lost 2.jpg")
+    told.lose()
+    put(told.bucket, *(f"{number}.jpg" for number in range(4)))
+    arrivals = told.bucket.arrivals(("sqs",), told.source())
+    seen = []
+    for event in arrivals.source:
+        seen.append((event.path, event.source))
+        settle(told.bucket, event.path)
+        arrivals.source.ack(event)
+        if len(seen) == 6:
+            arrivals.source.stop()
+    arrivals.source.close()
+    assert sorted(seen[:4]) == [(f"{number}.jpg", "sqs") for number in range(4)]
+    assert sorted(seen[4:]) == [("lost 1.jpg", "poll"), ("lost 2.jpg", "poll")]
+    assert arrivals.attached.keys() == {"sqs", "poll"}
+
+
+def test_the_same_photo_from_the_queue_and_the_webhook_is_in_one_pair_of_hands(told):
+    put(told.bucket, "a.jpg")
+    arrivals = told.bucket.arrivals(("sqs", "webhook"), told.source())
+    arrivals.accept(body(told.bucket, "a.jpg"))
+    events, others = iter(arrivals.source), queue.Queue()
+    first = next(events)
+    thread = threading.Thread(target=lambda: others.put(next(events, None)), daemon=True)
+    thread.start()
+    until(lambda: arrivals.source.pending() == 1)
+    assert others.empty()
+    settle(told.bucket, "a.jpg")
+    arrivals.source.ack(first)
+    second = others.get(timeout=SOON)
+    arrivals.source.ack(second)
+    arrivals.source.close()
+    assert {first.source, second.source} == {"sqs", "webhook"}
 
 
 class Harm:
