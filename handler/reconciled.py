@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -77,4 +78,7 @@ def _newest(inbox: S3Store, photo: str) -> int:
 
 def _place(path: str) -> str:
     folder, _, name = path.rpartition("/")
-    return report_paths(folder)(name)
+    return _paths(folder)(name)
+
+
+_paths = lru_cache(1024)(report_paths)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tests.bench import events, folder, memory, speed
+from tests.bench import events, folder, memory, reconcile, speed, webhook
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--models", type=Path, default=Path("models"))
@@ -17,3 +17,6 @@ print()
 memory.run(arguments.models.resolve(), photos=1000)
 print()
 events.run(photos=300)
+print()
+webhook.run(events=4_000)
+reconcile.run(keys=1_000_000)
