@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 from handler_fakes import FakePool, done
 
+from handler.after import After
 from handler.attempts import Attempts
 from handler.ledger import Ledger
 from handler.naming import report_path
@@ -38,6 +39,7 @@ class Service:
         self._pool = FakePool(*answers or [self.work] * 1000)
         process = Process(
             inbox=self.inbox, ledger=Ledger(self.outbox), sink=Sink(self.outbox), attempts=self._attempts,
+            after=After(self.inbox, self.outbox),
             pool=self._pool, turnstile=Turnstile(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=3,
         )  # fmt: skip
         self.source = FolderSource(

@@ -134,6 +134,7 @@ def test_status_tells_what_runs_and_what_came_of_it(service, line):
     assert (code, status["ready"], status["device"], status["worker_deaths"]) == (200, True, "cpu", 0)
     assert status["counts"]["done"] >= 1
     assert status["source"] == {"kind": "folder", "inbox": str(service.inbox), "mode": "events"}
+    assert status["outbox"] == {"place": str(service.outbox), "conditional": None}
     known = {card.name: card.sha256 for card in REGISTRY}
     assert {model["name"]: model["sha256"] for model in status["models"]}.items() <= known.items()
     assert {"version", "uptime_seconds", "pending", "inflight"} <= set(status)
