@@ -43,7 +43,8 @@ def _made(job, photo, sidecar, seen):
         decode(photo.data, job.limits, inspect=refuse_own)
     except PhotoRejected as rejection:
         return Refused(seen, {}, rejection.reason, rejection.hint)
-    facts = {"source": {}, "face_count": 1, "cutout": "off", "restoration": "off", "notes": [], "models": []}
+    facts = {"source": {}, "face_count": 1, "cutout": "off", "restoration": "off", "restored_faces": []}
+    facts |= {"notes": [], "models": []}
     return Finished(seen, recipe_facts(DEFAULTS), Result((_portrait(job.path, photo.data),), facts, {}))
 
 
