@@ -1,11 +1,11 @@
 """Memory of the service and of its model worker as photos go by: `python -m tests.bench.memory [--photos 1000]`.
 
-With the real models and small photos; prints the resident memory (MB) of both after 100 photos and at the end.
+With the real models and small photos; prints the resident memory (MB) of both every 100 photos.
 """
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -18,20 +18,17 @@ MB = 1024 * 1024
 
 
 def measure(
-    folder: Path, models: Path, photos: int, marks: Sequence[int], command: Sequence[str] = WATCH
-) -> list[tuple[float, float]]:
-    """(service, worker) in MB after each of these numbers of photos, all multiples of 20."""
-    found: list[tuple[float, float]] = []
-    with Watch(folder, models, command=command, LOG_LEVEL="INFO") as watch:
+    folder: Path, models: Path, photos: int, command: Sequence[str] = WATCH
+) -> Iterator[tuple[int, float, float]]:
+    """(photos so far, service, worker) in MB, every 20 photos."""
+    with Watch(folder, models, command=command) as watch:
         watch.ready()
         for first in range(0, photos, BATCH):
             uris = [watch.drop(PORTRAIT, f"{number}.jpg") for number in range(first, first + BATCH)]
             for uri in uris:
                 assert watch.settled(uri)["outcome"] == "done", uri
             watch.lines.clear()
-            if first + BATCH in marks:
-                found.append(_resident(watch.process.pid))
-    return found
+            yield first + BATCH, *_resident(watch.process.pid)
 
 
 def _resident(pid: int) -> tuple[float, float]:
@@ -42,9 +39,9 @@ def _resident(pid: int) -> tuple[float, float]:
 
 def run(models: Path, photos: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        marks = sorted({100, photos})
-        for number, (service, worker) in zip(marks, measure(Path(folder), models, photos, marks), strict=True):
-            print(f"after {number:,} photos  service {service:.0f} MB, worker {worker:.0f} MB")
+        for number, service, worker in measure(Path(folder), models, photos):
+            if not number % 100:
+                print(f"after {number:,} photos  service {service:.0f} MB, worker {worker:.0f} MB", flush=True)
 
 
 if __name__ == "__main__":
