@@ -1,6 +1,7 @@
 """CodeFormer's published checkpoint, read straight into place."""
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -42,7 +43,9 @@ def load(path: Path) -> CodeFormer:
 
 def _tensors(path: Path) -> Mapping[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it warns, whatever matters ends as one of the errors below
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error}): {_FIX}.") from error
     except _DAMAGED as error:

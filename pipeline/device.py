@@ -18,7 +18,7 @@ def chosen(device: str, *, gpu: bool, runtime: str) -> str:
     if device == "cpu" or (device == "auto" and not gpu):
         return "cpu"
     if not gpu:
-        raise ModelError(f"FACECRAFT_DEVICE={device}, but {runtime} finds no GPU here; set it to cpu or auto")
+        raise ModelError(f"FACECRAFT_DEVICE={device}, but {runtime} finds only the CPU here; set it to cpu or auto")
     return device if ":" in device else "cuda:0"
 
 
