@@ -64,5 +64,5 @@ def test_an_empty_mask_has_no_head():
 
 
 def test_a_gpu_that_is_not_there_is_an_error_that_says_what_is(models):
-    with pytest.raises(ModelError, match=r"FACECRAFT_DEVICE=cuda:7.*onnxruntime finds only the CPU here; set it to cpu"):
+    with pytest.raises(ModelError, match=r"FACECRAFT_DEVICE=cuda:7.*only the CPU here; set it to cpu"):
         Cutout(models / "u2netp.onnx", "cuda:7")

@@ -73,7 +73,7 @@ def test_folded_upsampling_is_upsampling_and_convolution():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_gpu_that_is_not_there_is_a_model_error(codeformer_file: Path, device: str):
-    with pytest.raises(ModelError, match=f"FACECRAFT_DEVICE={device}, but torch finds no GPU"):
+    with pytest.raises(ModelError, match=f"FACECRAFT_DEVICE={device}, but torch finds only the CPU"):
         Restorer(codeformer_file, device)
 
 
