@@ -18,7 +18,10 @@ from sources.webhook import Webhook
 
 
 class Queue(Member, Protocol):
-    """A source that tells whether it has nothing left."""
+    """A source that tells whether it has nothing left, and how often it hands a photo out."""
+
+    @property
+    def most_attempts(self) -> int | None: ...
 
     def idle(self) -> bool: ...
 
@@ -28,6 +31,7 @@ class Arrivals:
     """`source` yields the photos; `attached` says of each kind of source what is in its way; `mode` as in `/status`.
 
     `accept` takes the bodies of `POST /events`, where that is a source. `announce` puts a photo to work.
+    `most_attempts` is the queue's limit, None where there is none or it is not known yet.
     """
 
     source: Member
@@ -35,6 +39,7 @@ class Arrivals:
     mode: Callable[[], str]
     announce: Callable[[str], object] = field(default=lambda _path: None)
     accept: Callable[[bytes], bool] | None = None
+    most_attempts: Callable[[], int | None] = lambda: None
 
     def again(self, paths: Iterable[str]) -> None:
         """Photos that may not be what their reports are about, though a listing says so: a service died with them."""
@@ -69,6 +74,7 @@ class Bucket:
             lambda: "polling" if names == ("poll",) else "events",
             found.announce,
             webhook.accept if "webhook" in names else None,
+            lambda: queue.most_attempts if queue else None,
         )
 
     def _found(self, queue: Queue | None, *, once: bool) -> BucketSource:

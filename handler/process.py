@@ -3,7 +3,7 @@
 import errno
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -66,6 +66,8 @@ class Process:
     presets: Presets
     limits: Limits
     max_attempts: int
+    most_attempts: Callable[[], int | None] = lambda: None
+    """How often a queue hands a photo out, where one does and says so: its report must come before."""
 
     def __call__(self, event: Event) -> Outcome:
         if not self.turnstile.enter(event.path):
@@ -112,7 +114,7 @@ class Process:
 
     def _attempt(self, event: Event, *, alone: bool) -> Outcome:
         standing = self._standing(event, alone=alone)
-        if standing.attempt > self.max_attempts:
+        if standing.attempt > self._limit():
             return self._used_up(event, standing, *self.attempts.last_failure(event.path))
         try:
             reply = self.pool.run(self._job(event, standing))
@@ -212,13 +214,16 @@ class Process:
     def _failure(self, event: Event, standing: Standing, reason: str, error: str) -> Outcome:
         """A counted failure: tried again with growing pauses, or reported when the attempts are used up."""
         count = self.attempts.failed(event.path, error, reason)
-        if count < self.max_attempts:
+        if count < self._limit():
             return Failed(reason, error, min(2.0**count, _LONGEST))
         return self._used_up(event, standing, reason, error)
 
+    def _limit(self) -> int:
+        return min(self.max_attempts, self.most_attempts() or self.max_attempts)
+
     def _used_up(self, event: Event, standing: Standing, reason: str, error: str) -> Outcome:
         seen = self._look(event, standing)
-        attempt = min(standing.attempt, self.max_attempts)
+        attempt = min(standing.attempt, self._limit())
         with self.sink.turn(event.path, standing.version):
             self._commit(event, standing, seen, report.failed(event, seen, reason, error, attempt))
         return Failed(reason, error)

@@ -119,6 +119,7 @@ class Service:
             presets=settings.presets,
             limits=settings.limits(),
             max_attempts=settings.max_attempts,
+            most_attempts=self._arrivals.most_attempts,
         )
 
     def start(self) -> None:

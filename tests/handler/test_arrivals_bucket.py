@@ -172,6 +172,12 @@ class Told:
     def lose(self):
         self.sqs.purge_queue(QueueUrl=self.url)
 
+    def redrive(self, most):
+        dead = self.sqs.create_queue(QueueName=uuid.uuid4().hex)["QueueUrl"]
+        asked = self.sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+        policy = json.dumps({"deadLetterTargetArn": asked["Attributes"]["QueueArn"], "maxReceiveCount": most})
+        self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"RedrivePolicy": policy})
+
     def source(self):
         inbox = self.bucket.inbox
         return SqsSource(self.url, inbox.bucket, inbox.prefix, slots=2, client=self.sqs, wait_seconds=1)
@@ -222,6 +228,16 @@ def test_the_same_photo_from_the_queue_and_the_webhook_is_in_one_pair_of_hands(t
     arrivals.source.ack(second)
     arrivals.source.close()
     assert {first.source, second.source} == {"sqs", "webhook"}
+
+
+def test_the_queue_s_limit_of_attempts_is_told(told):
+    told.redrive(2)
+    put(told.bucket, "a.jpg")
+    arrivals = told.bucket.arrivals(("sqs",), told.source())
+    assert arrivals.most_attempts() is None
+    arrivals.source.ack(next(iter(arrivals.source)))
+    assert arrivals.most_attempts() == 2
+    arrivals.source.close()
 
 
 class Harm:

@@ -165,6 +165,17 @@ def test_failures_are_tried_again_with_growing_pauses_and_then_reported(desk, an
     assert desk.markers() == []
 
 
+@pytest.mark.parametrize(
+    ("most", "pauses"), [(1, [None]), (2, [2.0, None]), (9, [2.0, 4.0, None]), (None, [2.0, 4.0, None])]
+)
+def test_a_queue_that_hands_a_photo_out_less_often_sets_the_limit(desk, most, pauses):
+    process = replace(desk.service(*[DIED] * MAX_ATTEMPTS), most_attempts=lambda: most)
+    anna = desk.photo("anna.jpg")
+
+    assert [process(anna).retry_in for _ in pauses] == pauses
+    assert (desk.report("anna.jpg")["outcome"], desk.report("anna.jpg")["attempt"]) == ("failed", len(pauses))
+
+
 def test_the_report_says_which_attempt_it_was(desk):
     anna = desk.photo("anna.jpg")
     for answer in (DIED, UNREADABLE):
