@@ -92,6 +92,12 @@ class Attempts:
         else:
             self._outbox.delete(attempt_path(path))
 
+    def anew(self, path: str) -> None:
+        """A report stands, and another photo lies there by now: none of its attempts is counted yet, and should this
+        service end before it is begun, it is a suspect."""
+        _, version = self._marker(path)
+        self._write(Marker(path, service=self._service), version)
+
     def done(self, path: str) -> None:
         """Its report stands, or it is gone."""
         self._outbox.delete(attempt_path(path))

@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _SOON: Final = 1.0
 _LATER: Final = 10.0
 _LONGEST: Final = 60.0
+_REPLACED: Final = "the photo was replaced while it was worked on"
 _NEVER: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 """Errors that trying again each minute does not cure."""
 
@@ -136,11 +137,11 @@ class Process:
     def _settled(self, event: Event, standing: Standing, reply: Reply) -> Outcome:
         match reply:
             case Finished():
-                return self._finished(event, standing, reply)
+                return self._over(event, reply.seen, self._finished(event, standing, reply))
             case Refused():
-                return self._refused(event, standing, reply)
+                return self._over(event, reply.seen, self._refused(event, standing, reply))
             case Same(seen):
-                return self._skipped(event, standing, seen)
+                return self._over(event, seen, self._skipped(event, standing, seen))
             case Gone():
                 self.sink.tidy(event.path)
                 self.attempts.done(event.path)
@@ -151,24 +152,31 @@ class Process:
             case Faulted(reason, error):
                 return self._failure(event, standing, reason, error)
 
+    def _over(self, event: Event, seen: Seen, outcome: Outcome) -> Outcome:
+        """Its report stands. Where the photo is another one by now, dates may hide that, and a marker stands for it."""
+        if self._is_replaced(event, seen):
+            self.attempts.anew(event.path)
+            return Failed("conflict", _REPLACED, _SOON)
+        self.attempts.done(event.path)
+        return outcome
+
     def _skipped(self, event: Event, standing: Standing, seen: Seen) -> Outcome:
         done = standing.report is not None and standing.report.get("outcome") == "done"
         with self.sink.turn(event.path, standing.version):
             if not (done and self._acted(event, seen)):
                 self._restamp(event, seen, standing.version)
-        self.attempts.done(event.path)
         return Skipped()
 
     def _finished(self, event: Event, standing: Standing, reply: Finished) -> Outcome:
         with self.sink.turn(event.path, standing.version):
-            self._check(event, reply.seen)
+            if self._is_replaced(event, reply.seen):
+                raise Conflict(_REPLACED)
             try:
                 outputs = self.sink.publish(event.path, reply.result.portraits, standing.report)
             except PhotoRejected as blocked:
                 refused = Refused(reply.seen, reply.recipe, blocked.reason, blocked.hint)
                 return self._reject(event, standing, refused)
             self._done(event, standing, reply.seen, report.done(event, reply, outputs, standing.attempt))
-        self._check(event, reply.seen)
         names = tuple(str(file["name"]) for files in outputs for file in files)
         return Done(names, reply.result.stages_ms, tuple(reply.result.facts["notes"]))
 
@@ -181,14 +189,12 @@ class Process:
         version = self.sink.commit(event.path, text, replaces=standing.version, changed_ns=unsettled)
         if not self._acted(event, seen):
             self._restamp(event, seen, version)
-        self.attempts.done(event.path)
 
-    def _check(self, event: Event, seen: Seen) -> None:
-        """Conflict where the object is another one by now. A folder's stamps tell that to the next rescan."""
-        if isinstance(self.inbox, S3Store) and seen.etags:
-            now = self.inbox.version(event.path)
-            if now not in (None, seen.etags[0]):
-                raise Conflict("the photo was replaced while it was worked on")
+    def _is_replaced(self, event: Event, seen: Seen) -> bool:
+        """Whether the object is another one by now. A folder's stamps tell that to the next rescan."""
+        if not isinstance(self.inbox, S3Store) or not seen.etags:
+            return False
+        return self.inbox.version(event.path) not in (None, seen.etags[0])
 
     def _acted(self, event: Event, seen: Seen) -> bool:
         """Whether the photo was, or may yet be, taken out of the inbox; else it stays there, and is settled."""
@@ -203,9 +209,7 @@ class Process:
 
     def _refused(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
         with self.sink.turn(event.path, standing.version):
-            outcome = self._reject(event, standing, reply)
-        self._check(event, reply.seen)
-        return outcome
+            return self._reject(event, standing, reply)
 
     def _reject(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
         self._commit(event, standing, reply.seen, report.rejected(event, reply, standing.attempt))
@@ -226,7 +230,7 @@ class Process:
         attempt = min(standing.attempt, self._limit())
         with self.sink.turn(event.path, standing.version):
             self._commit(event, standing, seen, report.failed(event, seen, reason, error, attempt))
-        return Failed(reason, error)
+        return self._over(event, seen, Failed(reason, error))
 
     def _look(self, event: Event, standing: Standing) -> Seen:
         """What the report of a photo that could not be processed says of its content."""
@@ -240,7 +244,6 @@ class Process:
     def _commit(self, event: Event, standing: Standing, seen: Seen, text: report.Report) -> None:
         about, stamp = self._about(event, seen), self._stamp(seen)
         self.sink.commit(event.path, text, replaces=standing.version, changed_ns=stamp, about=about)
-        self.attempts.done(event.path)
 
     def _restamp(self, event: Event, seen: Seen, version: str | None) -> None:
         self.ledger.restamp(event.path, self._stamp(seen), version, self._about(event, seen))

@@ -2,8 +2,9 @@
 
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
@@ -289,6 +290,34 @@ def test_a_photo_that_was_replaced_meanwhile_is_work_again(buckets):
     assert not buckets.outbox.exists(report_path("anna.jpg"))
     assert isinstance(process(event), Done)
     assert buckets.report("anna.jpg")["source"]["version"] == buckets.inbox.version("anna.jpg")
+
+
+@dataclass(frozen=True)
+class Late(Sink):
+    """Something happens as soon as a report stands."""
+
+    then: Callable[[], object]
+
+    def commit(self, *arguments, **more):
+        version = super().commit(*arguments, **more)
+        self.then()
+        return version
+
+
+@pytest.mark.parametrize("answers", [(done,), (refused,), (WorkerDied("killed"),) * MAX_ATTEMPTS])
+def test_a_photo_that_was_replaced_before_its_report_stood_is_found_again_after_a_kill(buckets, answers):
+    event = buckets.photo("anna.jpg", b"one")
+    late = Late(buckets.outbox, lambda: buckets.photo("anna.jpg", b"two"))
+    process = replace(buckets.service(*answers), sink=late)
+
+    outcomes = [process(event) for _ in answers]
+    assert (outcomes[-1].reason, outcomes[-1].retry_in) == ("conflict", 1.0)
+
+    buckets.begun[0].close()  # as if it were killed then
+    attempts = Attempts(buckets.outbox)
+    buckets.begun.append(attempts)
+    assert attempts.suspects(lambda path: not buckets.settled(path)) == {"anna.jpg"}
+    assert attempts.begin("anna.jpg", alone=True) == 1
 
 
 def test_a_folder_s_photos_are_told_settled_by_their_stamps(desks):
