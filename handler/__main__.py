@@ -12,6 +12,7 @@ from handler.replay import NOT_DONE, Selection
 from handler.server import ServerError
 from pipeline.errors import ModelError
 from pipeline.vocabulary import REASONS
+from sources.aws import AwsSettingsError
 
 _EPILOG = """
 Settings come from FACECRAFT_ variables, for example FACECRAFT_INBOX=/photos/in; README.md lists them all.
@@ -88,7 +89,7 @@ def _selection(arguments: argparse.Namespace) -> Selection:
 def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(parser().parse_args(arguments))
-    except (SettingsError, ServerError, ModelError) as error:
+    except (SettingsError, ServerError, ModelError, AwsSettingsError) as error:
         print(f"facecraft: {error}", file=sys.stderr)
         return commands.WRONG_USE
 

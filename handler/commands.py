@@ -19,6 +19,8 @@ from handler.replay import Replay, Selection
 from handler.server import ServerThread, make_app
 from handler.service import Service
 from handler.settings import CommonSettings, Settings
+from sources import aws
+from sources.s3 import S3Store
 
 WELL: Final = 0
 NOT_ALL_DONE: Final = 1
@@ -156,9 +158,14 @@ def models(action: str, names: Sequence[str]) -> int:
 
 
 def _prepare(settings: Settings, level: str) -> None:
-    """Logs, warnings, and an outbox: an inbox that is not there is waited for, it may be mounted later."""
+    """Logs, warnings, and an outbox: an inbox that is not there is waited for, it may be mounted later.
+
+    AwsSettingsError where buckets cannot be reached by boto3's own settings.
+    """
     log.setup(level)
     _warn(settings)
+    if any(isinstance(place, S3Store) for place in (settings.inbox, settings.outbox)):
+        aws.client("s3")
     if not isinstance(settings.outbox, Path):
         return
     try:

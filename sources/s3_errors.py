@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
+from sources.aws import NO_CREDENTIALS
 from sources.base import Conflict
 
 _GONE: Final = ("NoSuchKey", "NoSuchVersion", "404")
@@ -26,8 +27,7 @@ def as_files_have_them(uri: str) -> Iterator[None]:
     except ClientError as error:
         raise _from_answer(error, uri) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
-        hint = f"{error}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
-        raise PermissionError(errno.EACCES, hint, uri) from error
+        raise PermissionError(errno.EACCES, f"{error}: {NO_CREDENTIALS}", uri) from error
     except BotoCoreError as error:
         raise OSError(errno.EIO, str(error), uri) from error
 

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
-import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+
+from sources.aws import NO_CREDENTIALS, made
 
 MOST: Final = 10
 """Messages in one call."""
@@ -51,7 +52,7 @@ def connect(queue_url: str) -> SqsClient:
     """A client by boto3's own chain of variables and files, for the region that an AWS queue's URL names.
 
     Nothing is repeated here, because `SqsSource` repeats everything itself: a call that hangs must be over before a
-    message's time is. BotoCoreError where no region is known.
+    message's time is. AwsSettingsError where no region is known, for example.
     """
     region = re.match(
         r"https://(?:[a-z0-9-]+\.)*sqs(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?(?:amazonaws\.com|api\.aws)", queue_url
@@ -59,8 +60,7 @@ def connect(queue_url: str) -> SqsClient:
     config = Config(
         connect_timeout=_TIMEOUT_SECONDS / 2, read_timeout=_TIMEOUT_SECONDS, retries={"total_max_attempts": 1}
     )
-    client = boto3.client("sqs", region_name=region and region[1], config=config)
-    return cast("SqsClient", client)
+    return cast("SqsClient", made("sqs", config, region and region[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,8 @@ class Queue:
 def _answers() -> Iterator[None]:
     try:
         yield
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise QueueUnavailable(f"{error}: {NO_CREDENTIALS}") from error
     except (BotoCoreError, ClientError) as error:
         raise QueueUnavailable(str(error)) from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:

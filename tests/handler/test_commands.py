@@ -88,6 +88,30 @@ def test_watch_without_its_folders_says_how_to_name_them(environ):
         assert f"{name} is required; for example {name}=/" in ended.stderr
 
 
+QUEUE = {"FACECRAFT_SQS_QUEUE_URL": "http://queues.invalid:9324/photos"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "variable", "example"),
+    [
+        (QUEUE, "AWS_DEFAULT_REGION", "for example AWS_DEFAULT_REGION=eu-central-1"),
+        ({"AWS_REGION": "eu central"}, "AWS_DEFAULT_REGION", "for example AWS_DEFAULT_REGION=eu-central-1"),
+        ({"AWS_ENDPOINT_URL": "minio:9000"}, "AWS_ENDPOINT_URL", "for example AWS_ENDPOINT_URL=http://minio:9000"),
+        ({"AWS_PROFILE": "nobody"}, "AWS_PROFILE", "for example AWS_PROFILE=default"),
+    ],
+)
+def test_what_boto3_cannot_start_with_is_told_with_its_variable(environ, tmp_path, variables, variable, example):
+    ours = {"FACECRAFT_INBOX": "s3://photos/in", "FACECRAFT_OUTBOX": str(tmp_path / "out"), "HOME": str(tmp_path)}
+    without = {name: value for name, value in environ.items() if not name.startswith("AWS_")}
+    ended = run("watch", environ=without | ours | variables)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    told = ended.stderr.splitlines()[-1]
+    assert told.startswith(f"facecraft: {variable}")
+    assert example in told
+    assert "Traceback" not in ended.stderr
+
+
 def test_watch_on_an_address_that_is_not_ours_says_which_setting(environ, tmp_path):
     folders = {"FACECRAFT_INBOX": str(tmp_path / "in"), "FACECRAFT_OUTBOX": str(tmp_path / "out")}
     ended = run("watch", environ=environ | folders | {"FACECRAFT_HOST": "203.0.113.7"})

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from sources.sqs import SqsSource
-from sources.sqs_queue import connect
+from sources.sqs_queue import Queue, QueueUnavailable, connect
 from tests.sources.payloads import batch, bridge, direct, record, sns, test_event
 from tests.sources.sqs_helpers import SOON, Cloud, Run
 
@@ -302,6 +302,16 @@ def test_a_queue_is_idle_when_nothing_waits_anywhere(cloud, queue):
         assert queue.comes_to((0, 1))
         assert not run.source.idle()
         assert not bystander.idle()
+
+
+def test_where_there_are_no_credentials_the_variables_are_named(tmp_path, monkeypatch):
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/photos"
+    with pytest.raises(QueueUnavailable, match="set AWS_ACCESS_KEY_ID"):
+        Queue(connect(url), url).facts()
 
 
 def test_a_client_takes_its_region_from_the_queue_and_the_rest_from_the_environment(cloud, queue, monkeypatch):
