@@ -67,9 +67,12 @@ def once(inbox: str | Path | None, outbox: str | Path | None, sheet: Path | None
             console.waiting(service.waiting())
         well, _ = service.health()
         service.finish()
+        unlisted = None if signals else service.source.attached()
+        if unlisted:
+            console.fault(unlisted)
         shown = target is None or _write_sheet(target, settings, time.monotonic() - began, console, signals)
     console.summary()
-    return WELL if well and shown and console.all_well() and not signals else NOT_ALL_DONE
+    return WELL if well and shown and not unlisted and console.all_well() and not signals else NOT_ALL_DONE
 
 
 def _sheet_place(sheet: Path, settings: Settings) -> Path:

@@ -178,7 +178,8 @@ class Rescans:
         what, remedy = "reports in the outbox cannot be listed", "make them readable"
         if not isinstance(error, ReportsAway):
             what, remedy = f"inbox {self._scanner.root!r} cannot be scanned", self._scanner.remedy
-        trouble = f"The {what} ({error}): {remedy}; it is tried again every {delay:g} s."
+        again = f"it is tried again every {delay:g} s" if self._watch else "then repeat the command"
+        trouble = f"The {what} ({error}): {remedy}; {again}."
         if trouble != self.trouble:
             _log.warning("%s", trouble)
         self.trouble = trouble

@@ -273,6 +273,14 @@ def test_the_service_writes_into_a_bucket(tmp_path, s3, models_dir):
     assert sorted(outbox.list()) == ["anna.jpg", "anna.png", "reports/anna.png.json"]
 
 
+def test_once_on_a_bucket_that_cannot_be_listed_does_not_end_well(tmp_path, s3, models_dir):
+    ended = run("once", "s3://no-such-bucket/in", tmp_path, environ=environment(models_dir))
+
+    assert ended.returncode == 1
+    assert "inbox 's3://no-such-bucket/in' cannot be scanned" in ended.stderr
+    assert "then repeat the command" in ended.stderr
+
+
 def tags(store, path):
     return aws.client("s3").get_object_tagging(Bucket=store.bucket, Key=f"{store.prefix}{path}")["TagSet"]
 
