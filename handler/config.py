@@ -25,7 +25,7 @@ WITHOUT_EFFECT: Final = MappingProxyType(
     {
         "API_KEY": _NO_INVOKE,
         "BATCH_MAX_FILES": _NO_API,
-        "CLEANUP_AGE_HOURS": "this version deletes nothing",
+        "CLEANUP_AGE_HOURS": "nothing is deleted for its age",
         "CORS_ORIGINS": _NO_API,
         "DEBUG": _NO_API,
         "MAX_CONCURRENT_JOBS": _NO_INVOKE,

@@ -145,7 +145,9 @@ class CommonSettings(BaseSettings):
     ] = 60
     settle_seconds: Annotated[Seconds, About("How long a file must lie unchanged before it is read", "2")] = 2
     max_attempts: Annotated[
-        int, Field(ge=1, le=100), About("Attempts at a photo before it is reported as failed", "3")
+        int,
+        Field(ge=1, le=100),
+        About("Attempts at a photo before it is reported as failed; with a queue at most its `maxReceiveCount`", "3"),
     ] = 3
     photo_timeout_seconds: Annotated[Seconds, Field(ge=1), About("Time limit of one attempt at a photo", "120")] = 120
     max_upload_size_mb: Annotated[
