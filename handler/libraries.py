@@ -8,6 +8,4 @@ from handler import numba_cache
 def prepare() -> None:
     """numba finds its compiled functions, and onnxruntime neither calls its makers nor writes to the home folder."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported; there is no call that comes in time
-    # torch's large blocks in pages of 2 MB: mapping them in small ones takes a tenth of a face's restoration.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     numba_cache.prepare()

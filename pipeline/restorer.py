@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torchvision.transforms import functional
 
-from pipeline.acceleration import accelerated
+from pipeline.acceleration import accelerated, fast_type
 from pipeline.checkpoint import load
 from pipeline.device import chosen
 from pipeline.errors import ModelError
+from pipeline.heap import keep_freed
 from pipeline.portrait import Pixels
 
 _SIDE: Final = 512
@@ -21,14 +22,16 @@ _SIDE: Final = 512
 class Restorer:
     """CodeFormer in one process. `device` is `auto`, `cpu` or `cuda[:N]`; `threads` 0 means one for each core.
 
-    The threads are torch's in the whole process. ModelError where the file or the device is not as it should be.
+    The process is its own: torch's threads and the heap are set for all of it. ModelError where the file or the device
+    is not as it should be.
     """
 
     def __init__(self, path: Path, device: str = "cpu", threads: int = 0) -> None:
         self.device = chosen(device, gpu=torch.cuda.is_available(), runtime="torch")
+        keep_freed()
         if threads:
             torch.set_num_threads(threads)
-        self.network = accelerated(load(path), self.device)
+        self.network = accelerated(load(path), self.device, fast_type(self.device))
 
     def restore(self, face: Pixels, fidelity: float) -> Pixels:
         """A face of 512 x 512, aligned to the template, restored; `fidelity` 0 looks best, 1 stays closest to it.

@@ -50,9 +50,6 @@ def plain(weights: Path, threads: int) -> Run:
 
 
 def ours(weights: Path, threads: int) -> Run:
-    from handler import libraries
-
-    libraries.prepare()
     from pipeline.restorer import Restorer
     from tests.pipeline.codeformer_weights import portrait
 

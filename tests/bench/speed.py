@@ -6,8 +6,6 @@ ratio of the medians, with the spread of the ratio pair by pair: machines drift,
 
 import argparse
 import io
-import os
-import platform
 import statistics
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from pipeline.models import cutout_model, verified
 from pipeline.portrait import Limits
 from pipeline.recipe import Recipe
 from pipeline.studio import Studio
+from tests.bench.machine import machine
 from tests.bench.original import Original
 
 PORTRAIT = Path(__file__).parents[1] / "portraits" / "portrait_glasses_busy_bg.jpg"
@@ -44,7 +43,7 @@ def run(models: Path, rounds: int) -> None:
     landmarks = verified(models, "landmarks_68")
     studio = Studio(Kit(landmarks, cutout, verified(models, "mmod")))
     original = Original(landmarks.path, studio.cutout.session)
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores; cut-out {cutout.card.name}")
+    print(f"{machine()}; cut-out {cutout.card.name}")
     for name, size in (("12 MP", (4000, 3000)), ("1 MP", (1000, 1000))):
         compare(name, photo(*size), studio, original, rounds)
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from tests.conftest import PORTRAITS
 
-_GAINS = {"feat_emb.weight": 4.0, "out_proj.weight": 0.5, "proj_out.weight": 0.3, "blocks.24.weight": 0.3}
+_GAINS = {"feat_emb.weight": 4.0, "out_proj.weight": 0.5, "proj_out.weight": 0.3, "generator.blocks.24.weight": 0.3}
 """Each position then has a voice of its own (some 150 different codes in a face), and the image stays near -1..1."""
 
 
