@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -129,7 +130,8 @@ class ServerThread:
     def stop(self) -> None:
         """Close the port, let running answers end (2 s) and return when the thread is gone."""
         if self._loop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
+            with suppress(RuntimeError):  # it is ending by itself, and its loop is closed already
+                self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
 
     def _run(self) -> None:

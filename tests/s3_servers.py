@@ -46,6 +46,7 @@ def seaweed_server(notification=""):
     arguments = [
         "server", f"-dir={folder}", "-ip=127.0.0.1", "-s3", "-volume.max=100", "-master.volumeSizeLimitMB=64",
         f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}",
+        "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",  # their ports are fixed: two would clash
     ]  # fmt: skip
     weed = Path(sys.executable).with_name("weed")
     process = subprocess.Popen([weed, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
