@@ -60,9 +60,9 @@ def seaweed_server(notification=""):
 
 
 def _free_ports(number):
-    """Below 50,000: SeaweedFS adds 10,000 for gRPC."""
+    """Below 20,000: SeaweedFS adds 10,000 for gRPC, and from 32,768 on ports are given to clients."""
     found = []
-    candidate = 20_000 + os.getpid() % 20_000
+    candidate = 10_000 + os.getpid() % 9_000
     while len(found) < number:
         candidate += 1
         with closing(socket.socket()) as probe:
