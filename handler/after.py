@@ -74,10 +74,11 @@ class After:
         if self.what == "delete":
             self.inbox.delete(path, found.version)
             return place
-        content = _sum(found)
-        if _sum_at(self.outbox, place) not in (None, content):
+        content, standing = _sum(found), _sum_at(self.outbox, place)
+        if standing not in (None, content):
             place = other_original(place, content)
-        if _sum_at(self.outbox, place) == content:
+            standing = _sum_at(self.outbox, place)
+        if standing == content:
             self.inbox.delete(path, found.version)
         else:
             self._move(path, found, place)

@@ -11,6 +11,7 @@ from handler.marks import provenance
 from handler.naming import report_folder, report_path, report_paths, reported_path
 from handler.replies import Sums
 from sources.base import Conflict, Outbox, Store, TooLarge
+from sources.ignore import SIDECAR
 
 Report = Mapping[str, Any]
 
@@ -49,6 +50,11 @@ def reports(outbox: Store, wanted: Callable[[str], bool] = lambda _path: True) -
             path = reported_path(place, _source(report).get("uri"))
             if path is not None and wanted(path) and report is not None and version is not None:
                 yield path, report, version
+
+
+def last_changed(inbox: Store, path: str) -> int:
+    """When the photo or its sidecar last changed (ns since 1970): what its report's stamp is compared with."""
+    return max(inbox.changed(path), inbox.changed(f"{path}{SIDECAR}"))
 
 
 def known_sums(report: Report | None) -> Sums | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handler import stderr
+from handler.ledger import last_changed
 from handler.libraries import prepare
 from handler.marks import is_own, options_in
 from handler.options import SIDECAR_BYTES, Resolved, recipe_facts, resolve
@@ -16,6 +17,7 @@ from handler.replies import Changed, Faulted, Finished, Gone, Job, Refused, Repl
 from pipeline.errors import ModelError, PhotoRejected
 from pipeline.kit import Kit
 from sources.base import Blob, Conflict, TooLarge
+from sources.ignore import SIDECAR
 
 if TYPE_CHECKING:
     from pipeline.studio import Studio
@@ -62,8 +64,7 @@ def look(job: Job) -> Reply:
     read_at = time.time_ns()
     reply = answered(job, lambda _job, _photo, _sidecar, seen: Same(seen))
     if isinstance(reply, Faulted):
-        newest = max(job.inbox.changed(job.path), job.inbox.changed(f"{job.path}.toml"))
-        return Same(Seen(Sums(None, 0), newest, read_at))
+        return Same(Seen(Sums(None, 0), last_changed(job.inbox, job.path), read_at))
     return reply
 
 
@@ -112,7 +113,7 @@ def resolved_for(job: Job, photo: Blob, sidecar: Blob | None) -> Resolved:
 
 def _sidecar(job: Job) -> Blob | None:
     try:
-        return job.inbox.read(f"{job.path}.toml", SIDECAR_BYTES)
+        return job.inbox.read(f"{job.path}{SIDECAR}", SIDECAR_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except TooLarge as error:
@@ -121,7 +122,7 @@ def _sidecar(job: Job) -> Blob | None:
         )  # one byte over the limit is refused as such
     except OSError as error:
         raise OSError(
-            error.errno, f"its sidecar cannot be read ({error.strerror or error})", f"{job.path}.toml"
+            error.errno, f"its sidecar cannot be read ({error.strerror or error})", f"{job.path}{SIDECAR}"
         ) from error
 
 

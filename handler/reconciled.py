@@ -6,10 +6,10 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
+from handler.ledger import last_changed
 from handler.naming import report_path, report_paths
 from sources.base import Entry
 from sources.files import FileStore
-from sources.ignore import SIDECAR
 from sources.s3 import S3Store
 from sources.s3_stamps import STAMP
 
@@ -47,7 +47,7 @@ class ReportObjects:
             stamp = self.outbox.metadata(report_path(photo)).get(STAMP, "")
         except FileNotFoundError:  # carried away since it was listed
             return False
-        return stamp == str(entry.changed_ns) or stamp == str(_newest(self.inbox, photo))
+        return stamp == str(entry.changed_ns) or stamp == str(last_changed(self.inbox, photo))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,7 @@ class ReportFiles:
         return abs(stamp_ns - entry.changed_ns) < self.outbox.granularity()
 
     def about(self, photo: str, entry: Entry, stamp_ns: int) -> bool:  # noqa: ARG002 - it is one of the two
-        return abs(stamp_ns - _newest(self.inbox, photo)) < self.outbox.granularity()
-
-
-def _newest(inbox: S3Store, photo: str) -> int:
-    return max(inbox.changed(photo), inbox.changed(f"{photo}{SIDECAR}"))
+        return abs(stamp_ns - last_changed(self.inbox, photo)) < self.outbox.granularity()
 
 
 def _place(path: str) -> str:

@@ -13,7 +13,7 @@ from handler.arrivals import Arrivals, Bucket, Queue, from_folder
 from handler.attempts import Attempts
 from handler.board import Board
 from handler.events_route import Events
-from handler.ledger import Ledger
+from handler.ledger import Ledger, last_changed
 from handler.metrics import Counted, Metrics
 from handler.modelprocess import Load
 from handler.models import build_kit
@@ -29,7 +29,6 @@ from pipeline.models import Verified
 from sources.base import Conflict
 from sources.files import FileStore
 from sources.folder import FolderSource
-from sources.ignore import SIDECAR
 from sources.s3 import S3Store
 
 _TICK: Final = 0.2
@@ -189,8 +188,7 @@ class Service:
             self._sink.tidy(path)
             return False
         folder, _, name = path.rpartition("/")
-        changed = max(self._inbox.changed(path), self._inbox.changed(f"{path}{SIDECAR}"))
-        return not self._ledger.settled_in(folder)(name, changed)
+        return not self._ledger.settled_in(folder)(name, last_changed(self._inbox, path))
 
     def _watch_outbox(self) -> None:
         """Whether the outbox can be written, seen from a thread of its own: a hung mount must not hang /ready."""

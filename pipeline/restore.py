@@ -91,9 +91,9 @@ class Restoration:
         """The face with these 68 landmarks, restored where that helps, or `always`."""
         to_template = to_template_from(landmarks)
         seen = sample(pixels, to_template, SIDE, SIDE)
-        need = "asked for" if always else _need(seen, anatomy.eye_distance(landmarks))
+        apart = anatomy.eye_distance(landmarks)
+        need = "asked for" if always else _need(seen, apart)
         if need is None:
-            apart = anatomy.eye_distance(landmarks)
             return Restored("not_needed", f"{apart:.0f} px between the eyes, and sharp", landmarks, to_template)
         points = apply(to_template, landmarks)
         change = _change(seen, self.network.restore(seen, fidelity), mask(points))

@@ -1,7 +1,6 @@
 """Restoring one aligned face with CodeFormer, on a CPU or a GPU."""
 
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
@@ -14,9 +13,6 @@ from pipeline.device import chosen
 from pipeline.errors import ModelError
 from pipeline.heap import keep_freed
 from pipeline.portrait import Pixels
-
-_SIDE: Final = 512
-"""The network knows faces of this size only, placed as in its training."""
 
 
 class Restorer:

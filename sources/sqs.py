@@ -12,20 +12,14 @@ from sources.bucket_inbox import BucketInbox, BucketPhoto
 from sources.deliveries import Deliveries, Delivery
 from sources.envelopes import announced
 from sources.keeper import Keeper
+from sources.scheduled import Count, uncounted
 from sources.sqs_queue import MOST, Message, Queue, QueueUnavailable, SqsClient
-
-Count = Callable[[str, int], None]
-"""(name, how many more): `events`, `ignored`. Called from any thread."""
 
 _SHORTEST_SECONDS: Final = 5
 """Less time than that for a message leaves no room for heartbeats."""
 
 _LONGEST_PAUSE: Final = 30.0
 _log = logging.getLogger(__name__)
-
-
-def _uncounted(_name: str, _more: int) -> None:
-    pass
 
 
 class SqsSource:
@@ -46,7 +40,7 @@ class SqsSource:
         slots: int,
         client: SqsClient,
         wait_seconds: int = 5,
-        on_count: Count = _uncounted,
+        on_count: Count = uncounted,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`slots` are the photos that can be worked on at once; `client` is what `sqs_queue.connect` gives.

@@ -37,14 +37,6 @@ process(event(desk.inbox, "anna.jpg"))
 
 
 @pytest.fixture
-def desk(tmp_path):
-    desk = Desk(tmp_path)
-    yield desk
-    for attempts in desk.services:
-        attempts.close()
-
-
-@pytest.fixture
 def moving(desk):
     return desk.service(after="move")
 

@@ -4,7 +4,7 @@ import queue
 from dataclasses import replace
 
 import pytest
-from handler_fakes import MAX_ATTEMPTS, Desk, FakePool, done, refused
+from handler_fakes import MAX_ATTEMPTS, FakePool, done, refused
 
 from handler import commands
 from handler.__main__ import main
@@ -20,14 +20,6 @@ from sources.scan import Scanner
 
 SOON = 20.0
 ALL = frozenset({"rejected", "failed", "done"})
-
-
-@pytest.fixture
-def desk(tmp_path):
-    desk = Desk(tmp_path)
-    yield desk
-    for attempts in desk.services:
-        attempts.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import errno
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -19,6 +18,7 @@ from sources.s3_lease import Lease, Tickets
 from sources.s3_stamps import Stamps
 from sources.s3_upload import LARGE
 from tests.s3_servers import BUCKET, s3_at
+from tests.sources.writers import versions_of_writers
 
 LONG = f"s3://photos/{'x' * 150}"
 ONE = {"Key": "facecraft", "Value": "done"}
@@ -149,17 +149,7 @@ def test_a_bucket_that_is_away_does_not_look_empty(s3):
 
 def test_without_conditions_turns_decide(s3):
     store = Unconditional(BUCKET, s3("out").prefix)
-    begin = threading.Barrier(3)
-
-    def write(number):
-        begin.wait()
-        try:
-            return store.write("anna.png", bytes([number]))
-        except Conflict:
-            return None
-
-    with ThreadPoolExecutor(3) as pool:
-        versions = [version for version in pool.map(write, range(3)) if version]
+    versions = versions_of_writers(store, 3)
     assert versions == [store.version("anna.png")]
     assert store.write("anna.png", b"new", replaces=versions[0]) == store.version("anna.png")
     assert [path for path in aws_keys(store) if ".facecraft" in path] == []

@@ -2,14 +2,13 @@
 
 import errno
 import pickle
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from sources.base import STATE, Conflict, TooLarge
 from sources.files import FileStore
 from tests.s3_servers import s3_at
+from tests.sources.writers import versions_of_writers
 
 
 @pytest.fixture(params=["files", "moto", "seaweed"])
@@ -57,17 +56,7 @@ def test_what_is_gone_is_not_replaced(store):
 
 
 def test_of_many_who_write_at_once_one_succeeds(store):
-    begin = threading.Barrier(6)
-
-    def write(number):
-        begin.wait()
-        try:
-            return store.write("anna.png", bytes([number]))
-        except Conflict:
-            return None
-
-    with ThreadPoolExecutor(6) as pool:
-        versions = [version for version in pool.map(write, range(6)) if version]
+    versions = versions_of_writers(store, 6)
     assert versions == [store.read("anna.png").version]
 
 
