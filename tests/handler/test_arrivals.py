@@ -24,6 +24,7 @@ from pipeline.portrait import Limits
 from pipeline.provenance import owner_of
 from sources.files import FileStore
 from sources.folder import FolderSource
+from tests.chaos.audit import snapshot
 
 SOON = 20.0
 
@@ -85,10 +86,6 @@ def inbox(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "in").mkdir()
     return tmp_path / "in"
-
-
-def snapshot(folder):
-    return {path: path.lstat()[:9] for path in folder.rglob("*")}
 
 
 def images(outbox):

@@ -3,12 +3,9 @@
 import pytest
 from service_runner import Watch
 
+from tests.chaos.audit import snapshot
+
 SMALL = "sally_ride_small.jpg"
-
-
-def snapshot(folder):
-    """Everything that lies there, with all that a stat tells but for the time of the last reading."""
-    return {path: path.lstat()[:7] + path.lstat()[8:10] for path in folder.rglob("*")}
 
 
 @pytest.fixture(scope="module")

@@ -189,12 +189,20 @@ def test_while_nothing_can_be_received_it_says_so_and_goes_on(sqs, caplog):
 
 
 def test_a_queue_that_does_not_say_its_times_is_not_received_from(sqs):
-    sqs.fail("facts", denied())
+    refuse, answer = threading.Event(), threading.Event()
+
+    def denied_when_told():
+        refuse.wait(SOON)
+        raise denied()
+
+    sqs.fail("facts", denied_when_told, lambda: answer.wait(SOON))
     sqs.give(given("m1", photos("a")))
     with Run(sqs) as run:
         assert "nothing was received yet" in run.source.attached()
+        refuse.set()
         until(lambda: "not allowed" in run.source.attached())
         assert not sqs.calls("receive", 0)
+        answer.set()
         assert run.next().path == "a.jpg"
         assert run.source.pending() == 0
 
