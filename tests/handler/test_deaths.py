@@ -11,6 +11,7 @@ from handler_fakes import portrait
 from service_runner import Watch
 
 from handler.attempts import Attempts
+from handler.ledger import Ledger, last_changed
 from handler.sink import Sink
 from sources.files import FileStore
 from tests.chaos.__main__ import PORTRAIT
@@ -145,11 +146,12 @@ def test_a_replaced_worker_leaves_the_service_ready(watch):
 def test_a_death_between_a_report_and_the_end_of_its_attempt_leaves_no_suspect(watch):
     service = watch().ready()
     uri = service.drop(PORTRAIT, "anna.jpg")
-    while service.settled(uri)["outcome"] != "skipped":  # only then its stamp is trusted: it was read at once
-        os.utime(service.inbox / "anna.jpg")
+    inbox, outbox = FileStore(service.inbox), FileStore(service.outbox)
+    while not Ledger(outbox).settled_in("")("anna.jpg", last_changed(inbox, "anna.jpg")):
+        service.settled(uri)  # what was read at once is looked at again before its stamp is trusted
     service.process.kill()
     service.process.wait()
-    died = Attempts(FileStore(service.outbox))
+    died = Attempts(outbox)
     died.begin("anna.jpg", alone=True)
     died.close()
 
