@@ -13,10 +13,10 @@ from handler.ledger import last_changed
 from handler.libraries import prepare
 from handler.marks import is_own, options_in
 from handler.options import SIDECAR_BYTES, Resolved, recipe_facts, resolve
-from handler.replies import Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
+from handler.replies import Away, Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
 from pipeline.errors import ModelError, PhotoRejected
 from pipeline.kit import Kit
-from sources.base import Blob, Conflict, TooLarge
+from sources.base import Blob, Conflict, TooLarge, Unavailable
 from sources.ignore import SIDECAR
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def look(job: Job) -> Reply:
     """Only read the photo, for a report that says nothing else of it. Same also where it cannot be read."""
     read_at = time.time_ns()
     reply = answered(job, lambda _job, _photo, _sidecar, seen: Same(seen))
-    if isinstance(reply, Faulted):
+    if isinstance(reply, Faulted | Away):
         return Same(Seen(Sums(None, 0), last_changed(job.inbox, job.path), read_at))
     return reply
 
@@ -76,6 +76,8 @@ def answered(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> 
         return Gone()
     except Conflict:
         return Changed()
+    except Unavailable as error:
+        return Away(str(error))
     except OSError as error:
         return Faulted("unreadable", str(error))
     except Exception:  # noqa: BLE001  # errors of native libraries have no common root, and not all can be pickled
@@ -120,6 +122,8 @@ def _sidecar(job: Job) -> Blob | None:
         return Blob(
             b" " * (SIDECAR_BYTES + 1), error.etag or "", error.changed_ns
         )  # one byte over the limit is refused as such
+    except Unavailable:
+        raise
     except OSError as error:
         raise OSError(
             error.errno, f"its sidecar cannot be read ({error.strerror or error})", f"{job.path}{SIDECAR}"

@@ -16,7 +16,7 @@ from handler.modelprocess import WorkerDied, WorkerTimedOut
 from handler.options import Presets, Resolved
 from handler.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
 from handler.pool import PoolUnavailable
-from handler.replies import Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
+from handler.replies import Away, Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
 from handler.sink import Sink
 from handler.stores import AnyStore
 from handler.turnstile import Turnstile
@@ -84,7 +84,7 @@ class Process:
             return self._guarded(event, alone=alone)
 
     def _guarded(self, event: Event, *, alone: bool) -> Outcome:
-        """Faults of the outbox and of the pool are nobody's attempt: the photo is taken back and tried later."""
+        """Faults of inbox, outbox and pool are nobody's attempt: the photo is taken back and tried later."""
         try:
             return self._attempt(event, alone=alone)
         except Conflict as error:
@@ -92,7 +92,7 @@ class Process:
         except PoolUnavailable as error:
             outcome = Failed("no_workers", str(error), _SOON)
         except OSError as error:
-            outcome = Failed("outbox_unavailable", str(error), min(_LATER * event.attempt, _LONGEST))
+            outcome = Failed("outbox_unavailable", str(error), _later(event))
         except Exception:  # noqa: BLE001  # a fault in our own code costs the photo an attempt, and no thread
             return self._own_fault(event, alone=alone)
         return self._given_back(event, outcome)
@@ -146,9 +146,8 @@ class Process:
                 self.sink.tidy(event.path)
                 self.attempts.done(event.path)
                 return Vanished()
-            case Changed():
-                self.attempts.release(event.path)
-                return Failed("changed", "the photo changed while it was read", _SOON)
+            case Changed() | Away():
+                return self._given_back(event, _unread(event, reply))
             case Faulted(reason, error):
                 return self._failure(event, standing, reason, error)
 
@@ -257,3 +256,14 @@ class Process:
         if seen.etags:  # they tell one content from another, however soon it followed
             return seen.changed_ns
         return trusted_stamp(seen.changed_ns, seen.read_at_ns, self.ledger.granularity)
+
+
+def _unread(event: Event, reply: Changed | Away) -> Failed:
+    if isinstance(reply, Away):
+        return Failed("inbox_unavailable", reply.error, _later(event))
+    return Failed("changed", "the photo changed while it was read", _SOON)
+
+
+def _later(event: Event) -> float:
+    """Seconds until something that is away is tried again."""
+    return min(_LATER * event.attempt, _LONGEST)

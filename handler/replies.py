@@ -91,4 +91,11 @@ class Faulted:
     error: str
 
 
-Reply = Finished | Same | Refused | Gone | Changed | Faulted
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The inbox itself could not be reached, which is no photo's fault."""
+
+    error: str
+
+
+Reply = Finished | Same | Refused | Gone | Changed | Faulted | Away

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 _CONNECT_SECONDS: Final = 10
-_READ_SECONDS: Final = 30  # above the 20 s of a long poll, far below the time limit of a photo
+_READ_SECONDS: Final = 20  # five tries at a server that never answers are over before a photo's time limit is
 _CONNECTIONS: Final = 64
 _REGIONS: Final = ["AWS_DEFAULT_REGION", "AWS_REGION"]
 """boto3 reads the first alone; Lambda and ECS set the second."""

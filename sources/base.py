@@ -46,6 +46,10 @@ class Source(Protocol):
         """Yield nothing more; what was yielded may still be settled."""
 
 
+class Unavailable(OSError):
+    """The whole store is away, or lets us in no more: that says nothing of any path."""
+
+
 class Conflict(Exception):
     """Someone else wrote this path first: read what stands there and compare again."""
 

@@ -1,7 +1,10 @@
-"""What the tests of the core over real folders share."""
+"""What the tests of the core over real folders and buckets share."""
 
 import pytest
+from bucket_desk import AnyDesk
 from handler_fakes import Desk
+
+from sources.files import FileStore
 
 
 @pytest.fixture
@@ -10,3 +13,25 @@ def desk(tmp_path):
     yield desk
     for attempts in desk.services:
         attempts.close()
+
+
+@pytest.fixture
+def desks(tmp_path, s3):
+    made = []
+
+    def make(inbox, outbox):
+        (tmp_path / "in").mkdir()
+        (tmp_path / "out").mkdir()
+        stores = {"in": FileStore(tmp_path / "in"), "out": FileStore(tmp_path / "out")}
+        ends = {"in": inbox, "out": outbox}
+        made.append(AnyDesk(*(stores[end] if kind == "folder" else s3(end) for end, kind in ends.items())))
+        return made[-1]
+
+    yield make
+    for attempts in made[0].begun:
+        attempts.close()
+
+
+@pytest.fixture
+def buckets(desks):
+    return desks("bucket", "bucket")

@@ -1,14 +1,13 @@
 """The same core between folders and buckets, in every combination."""
 
-import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 import pytest
-from handler_fakes import MAX_ATTEMPTS, FakePool, done, refused
+from bucket_desk import AnyDesk
+from handler_fakes import MAX_ATTEMPTS, done, refused
 from service_runner import environment, run
 
 from handler import modelworker
@@ -19,16 +18,13 @@ from handler.naming import ATTEMPTS, report_path
 from handler.options import DEFAULTS
 from handler.outcome import Done, Failed, Rejected, Skipped, Vanished
 from handler.pool import WorkerDied
-from handler.process import Process
 from handler.replay import Replay, Selection
-from handler.replies import Faulted, Finished, Job, Refused, Same
+from handler.replies import Finished, Job, Refused, Same
 from handler.settings import Settings
 from handler.sink import Sink
-from handler.turnstile import Turnstile
 from pipeline.portrait import Limits
 from sources import aws
-from sources.base import Conflict, Event
-from sources.files import FileStore
+from sources.base import Conflict
 from sources.s3 import S3Store
 from tests.conftest import PORTRAITS
 from tests.s3_servers import BUCKET
@@ -36,60 +32,9 @@ from tests.s3_servers import BUCKET
 MIXED = [("folder", "bucket"), ("bucket", "folder"), ("bucket", "bucket")]
 
 
-class Desk:
-    """An inbox, an outbox, each of its kind, and services between them."""
-
-    def __init__(self, inbox, outbox):
-        self.inbox, self.outbox, self.begun = inbox, outbox, []
-
-    def service(self, *answers, after="keep"):
-        attempts = Attempts(self.outbox)
-        attempts.suspects(self.inbox.exists)
-        self.begun.append(attempts)
-        return Process(
-            inbox=self.inbox, ledger=Ledger(self.outbox), sink=Sink(self.outbox), attempts=attempts,
-            after=After(self.inbox, self.outbox, after), pool=FakePool(*answers), turnstile=Turnstile(),
-            base=DEFAULTS, presets={}, limits=Limits(), max_attempts=MAX_ATTEMPTS,
-        )  # fmt: skip
-
-    def photo(self, path, data=b"a photo", about=None):
-        replaces = self.inbox.read(path).version if self.inbox.exists(path) else None
-        version = self.inbox.write(path, data, replaces=replaces, about=about)
-        return Event(self.inbox.uri(path), path, version)
-
-    def report(self, path):
-        return json.loads(self.outbox.read(report_path(path)).data)
-
-    def settled(self, path):
-        folder, _, name = path.rpartition("/")
-        return Ledger(self.outbox).settled_in(folder)(name, self.inbox.read(path).changed_ns)
-
-
-@pytest.fixture
-def desks(tmp_path, s3):
-    made = []
-
-    def make(inbox, outbox):
-        (tmp_path / "in").mkdir()
-        (tmp_path / "out").mkdir()
-        stores = {"in": FileStore(tmp_path / "in"), "out": FileStore(tmp_path / "out")}
-        ends = {"in": inbox, "out": outbox}
-        made.append(Desk(*(stores[end] if kind == "folder" else s3(end) for end, kind in ends.items())))
-        return made[-1]
-
-    yield make
-    for attempts in made[0].begun:
-        attempts.close()
-
-
 @pytest.fixture(params=MIXED, ids="-".join)
 def desk(request, desks):
     return desks(*request.param)
-
-
-@pytest.fixture
-def buckets(desks):
-    return desks("bucket", "bucket")
 
 
 def test_a_photo_becomes_portraits_and_a_report(desk):
@@ -252,7 +197,7 @@ class Unconditional(S3Store):
 
 
 def test_without_conditional_writes_the_same_comes_out(s3):
-    desk = Desk(s3("in"), Unconditional(BUCKET, s3("out").prefix))
+    desk = AnyDesk(s3("in"), Unconditional(BUCKET, s3("out").prefix))
     event, process = desk.photo("anna.jpg"), desk.service()
 
     assert isinstance(process(event), Done)
@@ -389,18 +334,6 @@ def test_a_photo_that_is_too_large_is_settled_with_its_etag(buckets):
     reply = modelworker.answer(job, Studio())
     assert (reply.reason, reply.seen.etags) == ("too_large", (event.version,))
     assert isinstance(modelworker.answer(replace(job, known=reply.seen.sums), Studio()), Same)
-
-
-def test_a_bucket_that_is_away_is_no_photo_s_fault(buckets):
-    event = buckets.photo("anna.jpg")
-    away = partial(S3Store, "no-such-bucket")
-
-    assert answer(away("in"), "anna.jpg").reason == "unreadable"
-    assert isinstance(answer(away("in"), "anna.jpg"), Faulted)
-    process = buckets.service()
-    lost = replace(process, sink=Sink(away("out")), ledger=Ledger(away("out")))
-    assert lost(event).reason == "outbox_unavailable"
-    assert list(buckets.outbox.stamps(ATTEMPTS)) == []
 
 
 def test_a_killed_service_s_photo_waits_until_its_lease_has_ended_and_runs_alone_then(buckets):

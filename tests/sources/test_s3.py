@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sources import aws
-from sources.base import Conflict, TooLarge
+from sources.base import Conflict, TooLarge, Unavailable
 from sources.s3 import S3Store
 from sources.s3_keys import changed_ns, key_of, parsed_uri
 from sources.s3_lease import Lease, Tickets
@@ -244,12 +244,14 @@ def answers(monkeypatch):
     [
         ((403, "AccessDenied", "no"), PermissionError, "without s3:ListBucket a missing object answers so too"),
         ((403, "AccessDenied", "not authorized to perform kms:Decrypt"), PermissionError, "allow kms:Decrypt"),
-        ((400, "ExpiredToken", "old"), PermissionError, "the credentials have expired: renew them"),
-        ((503, "SlowDown", "slower"), OSError, "SlowDown (503): slower"),
-        ((500, "InternalError", "oops"), OSError, "InternalError (500): oops"),
+        ((400, "ExpiredToken", "old"), Unavailable, "the credentials have expired: renew them"),
+        ((403, "InvalidAccessKeyId", "who?"), Unavailable, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ((403, "RequestTimeTooSkewed", "too late"), Unavailable, "this machine's clock is wrong: set it"),
+        ((503, "SlowDown", "slower"), Unavailable, "SlowDown (503): slower"),
+        ((500, "InternalError", "oops"), Unavailable, "InternalError (500): oops"),
         ((507, "XMinioStorageFull", "the disk is full"), OSError, "[Errno 28]"),
         ((400, "XMinioInvalidObjectName", "long"), FileNotFoundError, "the server takes no such key"),
-        ((200, "cut", "in the middle"), OSError, "bytes"),
+        ((200, "cut", "in the middle"), Unavailable, "bytes"),
     ],
 )
 def test_answers_are_told_as_files_errors(answers, answer, kind, words):
@@ -268,7 +270,7 @@ def test_a_body_without_a_length_is_limited_while_it_is_read(answers):
 def test_a_server_that_is_not_there_is_told(answers, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     aws.client.cache_clear()
-    with pytest.raises(OSError, match="Could not connect"):
+    with pytest.raises(Unavailable, match="Could not connect"):
         S3Store("photos", "in").read("anna.jpg")
 
 

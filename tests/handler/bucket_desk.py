@@ -1,0 +1,45 @@
+"""An inbox and an outbox, each a folder or a bucket, and services between them."""
+
+import json
+
+from handler_fakes import MAX_ATTEMPTS, FakePool
+
+from handler.after import After
+from handler.attempts import Attempts
+from handler.ledger import Ledger
+from handler.naming import report_path
+from handler.options import DEFAULTS
+from handler.process import Process
+from handler.sink import Sink
+from handler.turnstile import Turnstile
+from pipeline.portrait import Limits
+from sources.base import Event
+
+
+class AnyDesk:
+    """An inbox, an outbox, each of its kind, and services between them."""
+
+    def __init__(self, inbox, outbox):
+        self.inbox, self.outbox, self.begun = inbox, outbox, []
+
+    def service(self, *answers, after="keep"):
+        attempts = Attempts(self.outbox)
+        attempts.suspects(self.inbox.exists)
+        self.begun.append(attempts)
+        return Process(
+            inbox=self.inbox, ledger=Ledger(self.outbox), sink=Sink(self.outbox), attempts=attempts,
+            after=After(self.inbox, self.outbox, after), pool=FakePool(*answers), turnstile=Turnstile(),
+            base=DEFAULTS, presets={}, limits=Limits(), max_attempts=MAX_ATTEMPTS,
+        )  # fmt: skip
+
+    def photo(self, path, data=b"a photo", about=None):
+        replaces = self.inbox.read(path).version if self.inbox.exists(path) else None
+        version = self.inbox.write(path, data, replaces=replaces, about=about)
+        return Event(self.inbox.uri(path), path, version)
+
+    def report(self, path):
+        return json.loads(self.outbox.read(report_path(path)).data)
+
+    def settled(self, path):
+        folder, _, name = path.rpartition("/")
+        return Ledger(self.outbox).settled_in(folder)(name, self.inbox.read(path).changed_ns)
