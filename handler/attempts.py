@@ -7,10 +7,11 @@ import json
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-from handler.naming import ATTEMPTS, attempt_path
+from handler.naming import ATTEMPTS, attempt_path, report_path
 from pipeline.vocabulary import REASONS
 from sources.base import STATE, Claim, Conflict, Outbox
 
@@ -22,7 +23,8 @@ _CRASHED: Final = "processing_crashed"
 @dataclass(frozen=True, slots=True)
 class Marker:
     """`attempts` counts what failed so far; `service` has the photo in work, or had it when it died; `alone`: as a
-    suspect, while nothing else ran."""
+    suspect, while nothing else ran; `replaces`: the report that was to be replaced ("": none stood) when the one began
+    to be written that tells of the attempts."""
 
     path: str
     attempts: int = 0
@@ -30,6 +32,7 @@ class Marker:
     alone: bool = False
     error: str | None = None
     reason: str | None = None
+    replaces: str | None = None
 
 
 class Attempts:
@@ -57,6 +60,7 @@ class Attempts:
         with self._outbox.lock(path):
             marker, version = self._marker(path)
             self._check(marker, version, alone=alone)
+            marker = self._untold(marker)
             self._write(replace(marker, service=self._service, alone=alone), version)
         return marker.attempts + 1
 
@@ -68,6 +72,18 @@ class Attempts:
         if not alone:  # that service died after this one had looked for such
             self._suspect(marker, version)
             raise Conflict(f"a service died while it worked on {marker.path!r}: it runs alone next")
+
+    def _untold(self, marker: Marker) -> Marker:
+        """Without the attempts that a report tells of, where that came to stand before its service died."""
+        if marker.replaces in (None, self._report(marker.path)):
+            return marker
+        return Marker(marker.path)
+
+    def _report(self, path: str) -> str:
+        try:
+            return self._outbox.read(report_path(path)).version
+        except FileNotFoundError:
+            return ""
 
     def failed(self, path: str, error: str, reason: str = _CRASHED) -> int:
         """Its worker died, or something failed that may work next time; gives the attempts that are counted now."""
@@ -81,6 +97,11 @@ class Attempts:
         marker, _ = self._marker(path)
         reason = marker.reason if marker.reason and marker.reason in REASONS else _CRASHED
         return reason, str(marker.error)
+
+    def reporting(self, path: str, replaces: str | None) -> None:
+        """They are used up, and the report that tells so is about to be written in place of that version of it."""
+        marker, version = self._marker(path)
+        self._write(replace(marker, service=self._service, alone=False, replaces=replaces or ""), version)
 
     def release(self, path: str) -> None:
         """The work is given back, and nobody counts it."""
@@ -117,7 +138,7 @@ class Attempts:
         return path in self._suspects
 
     def suspects(self, is_work: Callable[[str], bool]) -> set[str]:
-        """At start: the photos that dead services had in work. Whom that befell alone is counted an attempt.
+        """The photos that dead services had in work. Whom that befell alone is counted an attempt.
 
         Removes the markers of photos that are gone or settled (`is_work` says so: a service may die between a report
         and its marker) and the lock files of dead services.
@@ -127,20 +148,21 @@ class Attempts:
             marker, version = self._read(f"{ATTEMPTS}/{name}")
             if marker is None or marker.service == self._service or self._lives(marker.service):
                 continue
-            if _is_over(is_work, marker.path):
-                self._outbox.delete(f"{ATTEMPTS}/{name}")
-            elif marker.service is not None:
-                self._suspect(marker, version)
+            with suppress(Conflict):  # a living service has it in work by now
+                if _is_over(is_work, marker.path):
+                    self._outbox.delete(f"{ATTEMPTS}/{name}", version)
+                elif marker.service is not None:
+                    self._suspect(marker, version)
         self._bury()
         return set(self._suspects)
 
     def _suspect(self, marker: Marker, version: str | None) -> None:
-        self._suspects.add(marker.path)
         if marker.alone:  # still the dead service's: a suspect it stays, but that death is counted once
             error = "the service ended while this photo ran alone"
             self._write(
                 replace(marker, attempts=marker.attempts + 1, alone=False, error=error, reason=_CRASHED), version
             )
+        self._suspects.add(marker.path)
 
     def _come_alive(self) -> None:
         """Hold this service's lock file; made again where someone emptied the outbox."""

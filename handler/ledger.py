@@ -137,6 +137,11 @@ class Ledger:
 
         return settled
 
+    def is_settled(self, path: str, changed_ns: int) -> bool:
+        """As `settled_in`, of one photo, however many lie beside it."""
+        stamp = self.outbox.stamped(report_path(path))
+        return stamp is not None and abs(stamp - changed_ns) < self.granularity
+
     def previous(self, path: str) -> tuple[Report | None, str | None]:
         """See `read_report`."""
         return read_report(self.outbox, path)

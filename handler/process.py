@@ -228,6 +228,7 @@ class Process:
         seen = self._look(event, standing)
         attempt = min(standing.attempt, self._limit())
         with self.sink.turn(event.path, standing.version):
+            self.attempts.reporting(event.path, standing.version)
             self._commit(event, standing, seen, report.failed(event, seen, reason, error, attempt))
         return self._over(event, seen, Failed(reason, error))
 

@@ -33,8 +33,10 @@ from sources.s3 import S3Store
 
 _TICK: Final = 0.2
 _PROBE_SECONDS: Final = 5.0
-_FAR: Final = 10.0
+_FAR: Final = 6.0
 """So much more seldom a bucket is asked: each request costs."""
+_LOOK_SECONDS: Final = 25.0
+"""How often it is looked for services that died: in a bucket one seems to live for 35 s after its death."""
 _NOT_BEGUN: Final = "the service could not begin: see the error in the log, then start it again"
 
 
@@ -64,6 +66,8 @@ class Service:
         self._attempts = Attempts(self._outbox)
         self._draining = threading.Event()
         self._outbox_trouble: str | None = None
+        self._taken_over: set[str] = set()
+        self._next_look = 0.0
         self._beginning = threading.Thread(target=self._begin, name="begin", daemon=True)
         self._pulse = threading.Thread(target=self._watch_outbox, name="pulse", daemon=True)
         self._started = time.time()
@@ -174,7 +178,7 @@ class Service:
             self._outbox.sweep()
             if isinstance(self._outbox, S3Store):
                 self._conditional = self._outbox.conditional
-            self._arrivals.again(self._attempts.suspects(self._is_work))
+            self._take_over()
         except OSError as error:
             self._outbox_trouble = str(error)
             return False
@@ -182,19 +186,27 @@ class Service:
             return False
         return True
 
+    def _take_over(self) -> None:
+        """What dead services had in work is announced, once for each death."""
+        suspects = self._attempts.suspects(self._is_work)
+        self._arrivals.again(suspects - self._taken_over)
+        self._taken_over = suspects
+
     def _is_work(self, path: str) -> bool:
         """Whether the photo is there, and no report stands for what it is now. Tidies up after one that is gone."""
         if not self._inbox.exists(path):
             self._sink.tidy(path)
             return False
-        folder, _, name = path.rpartition("/")
-        return not self._ledger.settled_in(folder)(name, last_changed(self._inbox, path))
+        return not self._ledger.is_settled(path, last_changed(self._inbox, path))
 
     def _watch_outbox(self) -> None:
         """Whether the outbox can be written, seen from a thread of its own: a hung mount must not hang /ready."""
         factor = _FAR if isinstance(self._outbox, S3Store) else 1.0
         while not self._draining.wait(factor * (_PROBE_SECONDS if self._outbox_trouble is None else _TICK)):
             self._outbox_trouble = self._probe()
+            if self._workers.begun() and self._outbox_trouble is None and time.monotonic() > self._next_look:
+                self._next_look = time.monotonic() + _LOOK_SECONDS
+                self._recovered()
 
     def _await_outbox(self) -> None:
         """100,000 photos that fail one after the other, again and again, would only fill the log."""

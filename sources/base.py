@@ -150,6 +150,9 @@ class Outbox(Store, Protocol):
     def stamps(self, folder: str) -> Mapping[str, int]:
         """The stamps of what lies in one folder, by name; empty where there is no such folder."""
 
+    def stamped(self, path: str) -> int | None:
+        """The stamp of one thing; None where nothing lies there."""
+
     def granularity(self) -> int:
         """How many ns two stamps must differ to be told apart."""
 

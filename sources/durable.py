@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -200,3 +201,24 @@ def sync_folder(folder: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
+
+
+def version_of(found: os.stat_result) -> str:
+    """What `Store.write` compares: mtime, size and ctime."""
+    # no inode: some network and FUSE mounts give a file a new one whenever they look at it
+    return f"{found.st_mtime_ns}-{found.st_size}-{found.st_ctime_ns}"
+
+
+def is_content(found: os.stat_result, version: str) -> bool:
+    """As far as a link, which changes the ctime, lets it be seen."""
+    return version_of(found).rpartition("-")[0] == version.rpartition("-")[0]
+
+
+def check_version(place: Place, version: str) -> None:
+    """Conflict where another version stands there, or nothing."""
+    try:
+        found = os.stat(place[1], dir_fd=place[0], follow_symlinks=False)
+    except FileNotFoundError:
+        raise Conflict(f"{place[1]!r} is gone") from None
+    if not stat.S_ISREG(found.st_mode) or version_of(found) != version:
+        raise Conflict(f"{place[1]!r} was replaced")

@@ -48,9 +48,9 @@ class FileStore:
             before = os.fstat(fd)
             data = read_whole(fd, before, limit)
             after = os.fstat(fd)
-        if len(data) != before.st_size or _version(after) != _version(before):
+        if len(data) != before.st_size or durable.version_of(after) != durable.version_of(before):
             raise Conflict(f"{path!r} changed while it was read")
-        return Blob(data, _version(before), before.st_ctime_ns)
+        return Blob(data, durable.version_of(before), before.st_ctime_ns)
 
     def exists(self, path: str) -> bool:
         """Whether a regular file lies there, inside the root."""
@@ -96,7 +96,7 @@ class FileStore:
         """See Store. With a version, only where that one stands, else Conflict."""
         with self._if_there(), self._parent(path) as place:
             if version is not None:
-                _check_version(place, version)
+                durable.check_version(place, version)
             os.unlink(place[1], dir_fd=place[0])
 
     def move(self, path: str, version: str, target: "FileStore", place: str) -> None:
@@ -104,8 +104,8 @@ class FileStore:
         there."""
         try:
             with self._parent(path) as source, target._parent(place, make=True) as goal:
-                _check_version(source, version)
-                durable.move(source, goal, lambda moved: _is_content(moved, version))
+                durable.check_version(source, version)
+                durable.move(source, goal, lambda moved: durable.is_content(moved, version))
         except OSError as error:
             if error.errno != errno.EXDEV and error.errno not in durable.NO_LINKS:
                 raise
@@ -131,6 +131,12 @@ class FileStore:
         """The mtimes (ns) of what lies in one folder, by name; empty where there is no such folder."""
         return {name: found.st_mtime_ns for name, found in self._entries(folder)}
 
+    def stamped(self, path: str) -> int | None:
+        """See Outbox: the mtime."""
+        with self._if_there(), self._parent(path) as (folder, name):
+            return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime_ns
+        return None
+
     def stamp(
         self,
         path: str,
@@ -141,7 +147,7 @@ class FileStore:
         """See Outbox: the mtime."""
         with self._parent(path) as target, self._locked("write", path):
             if version is not None:
-                _check_version(target, version)
+                durable.check_version(target, version)
             os.utime(target[1], ns=(ns, ns), dir_fd=target[0], follow_symlinks=False)
 
     def granularity(self) -> int:
@@ -206,11 +212,11 @@ class FileStore:
                 durable.place_new(source, target, lambda: self._locked("write", target[1]))
             else:
                 with self._locked("write", target[1]):
-                    _check_version(target, replaces)
+                    durable.check_version(target, replaces)
                     durable.replace(source, target)
             if sync:
                 durable.sync_folder(target[0])
-            return _version(os.fstat(fd))
+            return durable.version_of(os.fstat(fd))
 
     @contextmanager
     def _announced(self, path: str) -> Iterator[str]:
@@ -262,25 +268,6 @@ class FileStore:
                 except FileNotFoundError:  # gone since it was listed
                     continue
                 yield entry.name, found
-
-
-def _version(found: os.stat_result) -> str:
-    # no inode: some network and FUSE mounts give a file a new one whenever they look at it
-    return f"{found.st_mtime_ns}-{found.st_size}-{found.st_ctime_ns}"
-
-
-def _is_content(found: os.stat_result, version: str) -> bool:
-    """As far as a link, which changes the ctime, lets it be seen."""
-    return _version(found).rpartition("-")[0] == version.rpartition("-")[0]
-
-
-def _check_version(place: durable.Place, version: str) -> None:
-    try:
-        found = os.stat(place[1], dir_fd=place[0], follow_symlinks=False)
-    except FileNotFoundError:
-        raise Conflict(f"{place[1]!r} is gone") from None
-    if not stat.S_ISREG(found.st_mode) or _version(found) != version:
-        raise Conflict(f"{place[1]!r} was replaced")
 
 
 def _temporary_name() -> str:

@@ -19,7 +19,7 @@ from sources.s3_answers import Answer, etag, whole
 from sources.s3_errors import as_files_have_them, told
 from sources.s3_keys import as_prefix, content_type, key_of, parsed_uri
 from sources.s3_lease import DEAD_SECONDS, Lease, Tickets
-from sources.s3_stamps import STAMP, Stamps
+from sources.s3_stamps import STAMP, Stamps, stamp_in
 from sources.s3_upload import LARGE, condition, keeps_conditions, put
 
 _TEMPORARIES: Final = f"{STATE}/tmp"  # noqa: S108 - not the shared /tmp
@@ -164,6 +164,13 @@ class S3Store:
         """As `FileStore.stamps`; each one costs a request when it is first asked for."""
         names = {name: f"{etag(found)}@{answers.seconds(found)}" for name, found, _ in self._folder(folder)}
         return Stamps(self.uri(folder), names, lambda name: self.metadata(f"{folder}/{name}"))
+
+    def stamped(self, path: str) -> int | None:
+        """See Outbox; 0 where it has none."""
+        try:
+            return stamp_in(self.metadata(path))
+        except FileNotFoundError:
+            return None
 
     def stamp(self, path: str, ns: int, version: str | None = None, about: Mapping[str, str] | None = None) -> None:
         """Write its metadata anew, where they differ; with a version, only where that one stands, else Conflict."""

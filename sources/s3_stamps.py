@@ -35,15 +35,20 @@ class Stamps(Mapping[str, int]):
 
     def _asked(self, name: str) -> int:
         try:
-            value = self._metadata(name).get(STAMP, "")
+            return stamp_in(self._metadata(name))
         except FileNotFoundError:  # gone since it was listed
             return 0
-        return int(value) if value.isascii() and value.isdigit() else 0
 
     @staticmethod
     def forget(uri: str) -> None:
         """It is written anew, perhaps within the same second."""
         _remembered.pop(_digest(uri), None)
+
+
+def stamp_in(metadata: Mapping[str, str]) -> int:
+    """0 where there is none."""
+    value = metadata.get(STAMP, "")
+    return int(value) if value.isascii() and value.isdigit() else 0
 
 
 def _digest(text: str) -> bytes:

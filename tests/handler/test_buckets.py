@@ -273,6 +273,48 @@ def test_a_photo_that_was_replaced_before_its_report_stood_is_found_again_after_
     assert attempts.begin("anna.jpg", alone=True) == 1
 
 
+class Killed(BaseException):
+    """What no code of ours catches."""
+
+
+def killed_at_its_last_report(desk, then):
+    """Photo and service after the last of the attempts that all failed, and a death while that was being reported."""
+    event = desk.photo("anna.jpg", b"one")
+    sink = Late(desk.outbox, then)
+    process = replace(desk.service(*[WorkerDied("killed")] * MAX_ATTEMPTS), sink=sink)
+    with pytest.raises(Killed):
+        [process(event) for _ in range(MAX_ATTEMPTS)]
+    desk.begun[0].close()
+    desk.begun.append(Attempts(desk.outbox))
+    return desk.begun[-1]
+
+
+@pytest.mark.parametrize("kind", ["bucket", "folder"])
+def test_attempts_that_a_report_tells_of_count_no_more_for_the_photo_that_came_meanwhile(desks, kind):
+    desk = desks(kind, kind)
+
+    def then():
+        desk.photo("anna.jpg", b"two")
+        raise Killed
+
+    attempts = killed_at_its_last_report(desk, then)
+    assert attempts.suspects(lambda path: not desk.settled(path)) == {"anna.jpg"}
+    assert attempts.begin("anna.jpg", alone=True) == 1
+
+
+@pytest.mark.parametrize("kind", ["bucket", "folder"])
+def test_attempts_that_no_report_tells_of_yet_still_count(desks, kind):
+    desk = desks(kind, kind)
+
+    def then():
+        desk.outbox.delete(report_path("anna.jpg"))  # as if it had not come so far
+        raise Killed
+
+    attempts = killed_at_its_last_report(desk, then)
+    assert attempts.suspects(lambda path: True) == {"anna.jpg"}
+    assert attempts.begin("anna.jpg", alone=True) == MAX_ATTEMPTS + 1
+
+
 def test_a_folder_s_photos_are_told_settled_by_their_stamps(desks):
     desk = desks("folder", "bucket")
     process = desk.service()
