@@ -84,14 +84,16 @@ class Sink:
         `changed_ns` becomes its stamp (see `ledger.trusted_stamp`), `about` its metadata.
         """
         standing = self._standing_report(path, replaces)
-        self._remove(path, [*_names(standing), *self._leftovers(path)], kept=_names(report))
+        kept = _names(report)
+        self._remove(path, [*_names(standing), *self._leftovers(path, kept)], kept=kept)
         return self._write_report(path, report, replaces, changed_ns, about)
 
     def tidy(self, path: str) -> None:
         """Remove the images that no report names: the photo is gone, and a service died before its report."""
         with self.outbox.lock(path):
             report, _ = read_report(self.outbox, path)
-            self._remove(path, self._leftovers(path), kept=_names(report))
+            kept = _names(report)
+            self._remove(path, self._leftovers(path, kept), kept=kept)
 
     def replay(self, path: str, report: Mapping[str, Any], *, replaces: str) -> None:
         """Put the photo of a standing report back to work; report and images stand until the next report does."""
@@ -125,20 +127,20 @@ class Sink:
         return report
 
     def _write_images(self, path: str, files: Sequence[tuple[str, Picture]]) -> None:
-        for name, _ in files:  # before the first claim, so that a blocked one leaves nothing behind
-            self._standing(path, name)
-        for name, picture in files:
-            self._write_image(path, name, picture.data)
+        # all of them before the first claim, so that a blocked one leaves nothing behind
+        standing = [self._standing(path, name) for name, _ in files]
+        for (name, picture), found in zip(files, standing, strict=True):
+            self._write_image(path, name, picture.data, found)
 
-    def _write_image(self, path: str, name: str, data: bytes) -> None:
+    def _write_image(self, path: str, name: str, data: bytes, standing: Blob | None) -> None:
         for _ in range(_TRIES):
-            standing = self._standing(path, name)
             if standing and standing.data == data:
                 return
             try:
                 replaces = standing.version if standing else None
                 self.outbox.write(name, data, replaces=replaces, about=provenance(path))
             except Conflict:
+                standing = self._standing(path, name)
                 continue
             return
         raise Conflict(f"{name!r} changes whenever it is to be replaced")
@@ -167,19 +169,21 @@ class Sink:
         except _Taken:
             return False
 
-    def _leftovers(self, path: str) -> list[str]:
+    def _leftovers(self, path: str, kept: Sequence[str]) -> list[str]:
         """Images of this photo, of a service that was killed before it could write the report that names them.
 
         Highest number first: killed while it removes them, the next one still finds the rest by counting.
         """
-        found = [name for stem in portrait_stems(path) for name in self._own_images(path, stem)]
+        found = [name for stem in portrait_stems(path) for name in self._own_images(path, stem, kept)]
         return found[::-1]
 
-    def _own_images(self, path: str, stem: str) -> Iterator[str]:
-        yield from (f"{stem}.{kind}" for kind in _KINDS)
+    def _own_images(self, path: str, stem: str, kept: Sequence[str]) -> Iterator[str]:
+        """Not asking for those of `kept`. A PNG is written before its JPEG and removed after it: it tells of both."""
+        if f"{stem}.png" in kept or self._is_own(path, f"{stem}.png"):
+            yield from (f"{stem}.{kind}" for kind in _KINDS)
         number = 1
-        while own := [name for kind in _KINDS if self._is_own(path, name := f"{stem}-{number}.{kind}")]:
-            yield from own
+        while (png := f"{stem}-{number}.png") in kept or self._is_own(path, png):
+            yield from (f"{stem}-{number}.{kind}" for kind in _KINDS)
             number += 1
 
 

@@ -1,6 +1,7 @@
 """The same core between folders and buckets, in every combination."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -45,6 +46,15 @@ def test_a_photo_becomes_portraits_and_a_report(desk):
     assert (report["outcome"], report["source"]["uri"]) == ("done", desk.inbox.uri("sales/anna b+c%25é.jpg"))
     assert all(desk.outbox.exists(file["name"]) for file in report["outputs"])
     assert list(desk.outbox.stamps(ATTEMPTS)) == []
+
+
+def test_a_photo_takes_few_requests(buckets):
+    event, process, asked = buckets.photo("sales/anna.jpg"), buckets.service(), Counter()
+    process(buckets.photo("first.jpg"))  # what is asked once only
+    aws.client("s3").meta.events.register("before-call.s3", lambda model, **_: asked.update([model.name]))
+
+    assert isinstance(process(event), Done)
+    assert asked.total() <= 24, asked
 
 
 def test_an_event_that_comes_again_and_again_is_one_result(desk):
