@@ -7,9 +7,12 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from handler.ledger import last_changed
+from handler.marks import SIDECAR_ETAG, SOURCE_ETAG
 from handler.naming import report_path, report_paths
+from handler.sink import SIZES, WITH_SIDECAR
 from sources.base import Entry
 from sources.files import FileStore
+from sources.ignore import SIDECAR
 from sources.s3 import S3Store
 from sources.s3_stamps import STAMP
 
@@ -31,23 +34,30 @@ class ReportObjects:
     dated: bool = True
 
     def stamps(self) -> Iterator[tuple[str, int]]:
-        """Sizes are odd where the photo is to be replayed, see `handler.sink`."""
+        """Of a date only the seconds count: its last bit says that the photo had a sidecar."""
         for entry in self.outbox.entries("reports"):
-            yield entry.path, _UNDECIDED if entry.size % 2 else entry.changed_ns
+            told = entry.size % SIZES
+            dated = told in (0, WITH_SIDECAR)
+            yield entry.path, entry.changed_ns // 2 * 2 + (told == WITH_SIDECAR) if dated else _UNDECIDED
 
     def place(self, path: str) -> str:
         return _place(path)
 
-    def covers(self, entry: Entry, stamp_ns: int) -> bool:
+    def covers(self, entry: Entry, stamp_ns: int, *, sidecar: bool) -> bool:
         later = stamp_ns // _SECOND > entry.changed_ns // _SECOND
-        return self.dated and later and "-" not in entry.etag
+        return self.dated and later and "-" not in entry.etag and stamp_ns % 2 == sidecar
 
     def about(self, photo: str, entry: Entry, stamp_ns: int) -> bool:  # noqa: ARG002 - that of the listing is a date
+        etag = entry.etag if entry.path == photo else self.inbox.version(photo)
+        if etag is None:
+            return True
         try:
-            stamp = self.outbox.metadata(report_path(photo)).get(STAMP, "")
+            said = self.outbox.metadata(report_path(photo))
         except FileNotFoundError:  # carried away since it was listed
             return False
-        return stamp == str(entry.changed_ns) or stamp == str(last_changed(self.inbox, photo))
+        if SOURCE_ETAG in said:
+            return (said[SOURCE_ETAG], said.get(SIDECAR_ETAG)) == (etag, self.inbox.version(f"{photo}{SIDECAR}"))
+        return said.get(STAMP) == str(last_changed(self.inbox, photo))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +75,12 @@ class ReportFiles:
     def place(self, path: str) -> str:
         return _place(path)
 
-    def covers(self, entry: Entry, stamp_ns: int) -> bool:
+    def covers(self, entry: Entry, stamp_ns: int, *, sidecar: bool) -> bool:  # noqa: ARG002 - an mtime tells only time
         return abs(stamp_ns - entry.changed_ns) < self.outbox.granularity()
 
-    def about(self, photo: str, entry: Entry, stamp_ns: int) -> bool:  # noqa: ARG002 - it is one of the two
+    def about(self, photo: str, entry: Entry, stamp_ns: int) -> bool:
+        if entry.path != photo and not self.inbox.exists(photo):
+            return True
         return abs(stamp_ns - last_changed(self.inbox, photo)) < self.outbox.granularity()
 
 

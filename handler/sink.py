@@ -16,6 +16,12 @@ from pipeline.portrait import Picture, Rendered
 from pipeline.provenance import owner_of
 from sources.base import Blob, Conflict, Outbox, TooLarge
 
+SIZES: Final = 4
+"""A report's bytes divided by this leave what its bucket's listing is to tell; see the two below."""
+TO_REPLAY: Final = 1
+WITH_SIDECAR: Final = 2
+"""Made from a photo that had one."""
+
 _MAX_BYTES: Final = 256 * 1024 * 1024
 _TRIES: Final = 5
 _KINDS: Final = ("png", "jpg")
@@ -114,7 +120,7 @@ class Sink:
         stamp_ns: int,
         about: Mapping[str, str] | None = None,
     ) -> str:
-        text = _sized(json.dumps(report, indent=2), odd=REPLAY in report)  # ASCII: names may be no UTF-8
+        text = _sized(json.dumps(report, indent=2), _size_class(report))  # ASCII: names may be no UTF-8
         about = {**provenance(path), **(about or {})}
         return self.outbox.write(
             report_path(path), text.encode("ascii"), replaces=replaces, stamp_ns=stamp_ns, about=about
@@ -187,10 +193,17 @@ class Sink:
             number += 1
 
 
-def _sized(text: str, *, odd: bool) -> str:
-    """With a line's end. A bucket's listing tells sizes and nothing else of a report's content: where the size is odd,
-    the rescan asks for the report by name."""
-    return f"{text}\n" if (len(text) + 1) % 2 == odd else f"{text} \n"
+def _sized(text: str, size_class: int) -> str:
+    """With a line's end, and as many bytes as leave that remainder."""
+    return f"{text}{' ' * ((size_class - len(text) - 1) % SIZES)}\n"
+
+
+def _size_class(report: Mapping[str, Any]) -> int:
+    """A bucket's listing tells nothing of a report's content but its size, so that speaks."""
+    if REPLAY in report:
+        return TO_REPLAY
+    source = report.get("source")
+    return WITH_SIDECAR if isinstance(source, Mapping) and source.get("sidecar_sha256") else 0
 
 
 def _stems(path: str, previous: Mapping[str, Any] | None) -> list[str]:

@@ -33,11 +33,13 @@ class Reports(Protocol):
     def place(self, path: str) -> str:
         """Where the report of this photo lies, or would."""
 
-    def covers(self, entry: Entry, stamp_ns: int) -> bool:
-        """Whether the listings alone say that a report of that date is about this photo or sidecar."""
+    def covers(self, entry: Entry, stamp_ns: int, *, sidecar: bool) -> bool:
+        """Whether the listings alone say that a report of that date is about this photo or sidecar. `sidecar`: whether
+        they show one of this photo."""
 
     def about(self, photo: str, entry: Entry, stamp_ns: int) -> bool:
-        """Asked by name: whether the report of this photo is about this entry, which is it or its sidecar."""
+        """Asked by name: whether the report of this photo is about this entry, which is it or its sidecar, or whether
+        there is nothing to be reported, because the photo of a sidecar is gone."""
 
 
 class _Doubt(NamedTuple):
@@ -97,13 +99,15 @@ class BucketScanner:
     def _batch(self, page: Sequence[Entry], stamps: "Stamps", about: "array[int]") -> Batch:
         batch, doubts = Batch(), []
         ours = list(self._ours(page, batch))
+        # one that the server lists elsewhere is looked for by name
+        sidecars = {photo for photo, entry in ours if photo != entry.path}
         reports = [self._digest(self._reports.place(photo)) for photo, _ in ours]
         for (photo, entry), report, stamp_ns in zip(ours, reports, stamps.of(reports), strict=True):
             if stamp_ns is None:
                 if photo == entry.path:  # a sidecar without report and photo is nothing yet
                     batch.versions[photo] = entry.etag
-            elif not self._reports.covers(entry, stamp_ns):
-                digest = self._digest(f"{report} {stamp_ns} {entry.etag}")
+            elif not self._reports.covers(entry, stamp_ns, sidecar=photo in sidecars):
+                digest = self._digest(f"{report} {stamp_ns} {entry.etag} {photo in sidecars}")
                 doubts.append(_Doubt(photo, entry, stamp_ns, digest))
         self._ask(doubts, batch, about)
         start = secrets.randbelow(len(batch.versions) or 1)

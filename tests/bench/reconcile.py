@@ -42,7 +42,7 @@ class Generated:
     def place(self, path: str) -> str:
         return report_path(path)
 
-    def covers(self, entry: Object, stamp_ns: int) -> bool:
+    def covers(self, entry: Object, stamp_ns: int, *, sidecar: bool) -> bool:
         return stamp_ns > entry.changed_ns and "-" not in entry.etag
 
     def about(self, photo: str, entry: Object, stamp_ns: int) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from handler.arrivals import Bucket
+from handler.marks import made_from
 from handler.naming import report_path
 from handler.sink import Sink
 from sources import aws
@@ -44,7 +45,9 @@ def settle(bucket, *paths, **report):
     for path in paths:
         place, newest = report_path(path), max(bucket.inbox.changed(path), bucket.inbox.changed(f"{path}.toml"))
         standing = bucket.outbox.read(place).version if bucket.outbox.exists(place) else None
-        Sink(bucket.outbox).commit(path, {"outcome": "done", **report}, replaces=standing, changed_ns=newest)
+        etags = tuple(etag for each in (path, f"{path}.toml") if (etag := bucket.inbox.version(each)))
+        text = {"outcome": "done", "source": {"sidecar_sha256": etags[1:] and "5c"}, **report}
+        Sink(bucket.outbox).commit(path, text, replaces=standing, changed_ns=newest, about=made_from(etags))
 
 
 def found(bucket):
@@ -75,9 +78,26 @@ def test_a_report_of_another_version_leaves_its_photo_to_be_done(bucket):
 def test_a_new_sidecar_makes_its_photo_work_and_an_old_one_does_not(bucket):
     put(bucket, "a.jpg", "b.jpg", "b.jpg.toml", data=b"width = 300")
     settle(bucket, "a.jpg", "b.jpg")
-    threading.Event().wait(1.1)  # servers tell the time of an object in whole seconds
-    put(bucket, "a.jpg.toml")
+    put(bucket, "a.jpg.toml")  # within the same second, which is all that servers tell
     assert found(bucket) == ["a.jpg"]
+
+
+def test_a_sidecar_that_is_taken_away_makes_its_photo_work(bucket):
+    put(bucket, "a.jpg.toml", "a.jpg", "b.jpg", "b.jpg.toml", data=b"width = 300")
+    settle(bucket, "a.jpg", "b.jpg")
+    assert found(bucket) == []
+    bucket.inbox.delete("a.jpg.toml")
+    assert found(bucket) == ["a.jpg"]
+    settle(bucket, "a.jpg")
+    assert found(bucket) == []
+
+
+def test_the_sidecar_of_a_photo_that_is_gone_is_no_work(bucket):
+    put(bucket, "a.jpg")
+    settle(bucket, "a.jpg")
+    bucket.inbox.delete("a.jpg")
+    put(bucket, "a.jpg.toml", data=b"width = 300")
+    assert found(bucket) == []
 
 
 def test_a_photo_that_is_to_be_replayed_is_found_although_its_report_is_newer(bucket):

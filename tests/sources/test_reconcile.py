@@ -29,6 +29,7 @@ class Bucket:
     dates: dict = field(default_factory=dict)
     true: set = field(default_factory=set)
     asked: Counter = field(default_factory=Counter)
+    with_sidecar: set = field(default_factory=set)
     away: bool = False
 
     def entries(self):
@@ -42,8 +43,9 @@ class Bucket:
     def place(self, path):
         return f"reports/{path}.json"
 
-    def covers(self, entry, stamp_ns):
-        return "-" not in entry.etag and stamp_ns > entry.changed_ns
+    def covers(self, entry, stamp_ns, *, sidecar):
+        same = (entry.path in self.with_sidecar) == sidecar
+        return same and "-" not in entry.etag and stamp_ns > entry.changed_ns
 
     def about(self, photo, entry, stamp_ns):
         self.asked[entry.path] += 1
@@ -114,6 +116,18 @@ def test_a_sidecar_that_is_newer_than_the_report_makes_its_photo_work_once():
     assert found(bucket.scanner()) == ["a.jpg"]
     bucket.dates = {}
     assert found(bucket.scanner()) == ["a.jpg"]
+
+
+def test_a_sidecar_that_comes_or_goes_is_asked_about_each_time():
+    photo, sidecar = Object("a.jpg"), Object("a.jpg.toml")
+    bucket = Bucket([photo, sidecar], {"a.jpg": 200 * SECOND}, with_sidecar={"a.jpg", "a.jpg.toml"})
+    scanner = bucket.scanner()
+    assert found(scanner) == []
+    bucket.photos = [photo]
+    assert found(scanner) == ["a.jpg"]
+    bucket.true = {"a.jpg"}
+    assert [found(scanner) for _ in range(2)] == [[], []]
+    assert bucket.asked == {"a.jpg": 2}
 
 
 def test_it_says_that_the_inbox_answers_before_it_asks_for_any_report():
