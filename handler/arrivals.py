@@ -25,6 +25,9 @@ class Queue(Member, Protocol):
 
     def idle(self) -> bool: ...
 
+    def beside(self, in_hand: Callable[[], int]) -> None:
+        """Another source fills slots too, so many now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
@@ -64,6 +67,8 @@ class Bucket:
     def arrivals(self, names: tuple[Name, ...], queue: Queue | None = None, *, once: bool = False) -> Arrivals:
         """The sources of these names; `queue` is that of `sqs`. With `once` only what is there."""
         found = self._found(queue, once=once)
+        if queue:
+            queue.beside(found.in_hand)
         webhook = Webhook(BucketInbox(self.inbox.bucket, self.inbox.prefix), found.announce, self.on_count)
         attached: dict[str, Callable[[], str | None]] = {name: found.attached for name in (*names, "poll")}
         if queue:

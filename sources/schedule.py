@@ -61,6 +61,11 @@ class Schedule:
         return len(self._fresh) + len(self._backlog) + len(self._waiting)
 
     @property
+    def held(self) -> int:
+        """Paths in someone's hands."""
+        return len(self._held)
+
+    @property
     def idle(self) -> bool:
         """Nothing queued, waiting or held."""
         return not (self._fresh or self._backlog or self._waiting or self._held)

@@ -67,6 +67,11 @@ class Scheduled(ABC):
         with self._work:
             return len(self._schedule)
 
+    def in_hand(self) -> int:
+        """Photos that were yielded, or are about to be, and are not settled."""
+        with self._work:
+            return self._schedule.held
+
     def retry(self, event: Event, error: str, delay: float) -> None:
         """Yield the photo, as it is then, after `delay` seconds, with the next attempt's number."""
         _log.info("Attempt %d at %r did not end well (%s): again in %g s.", event.attempt, event.path, error, delay)

@@ -19,13 +19,19 @@ _SHORTEST_SECONDS: Final = 5
 """Less time than that for a message leaves no room for heartbeats."""
 
 _LONGEST_PAUSE: Final = 30.0
+_LOOK_SECONDS: Final = 0.5
+"""How soon a slot is seen that another source has let go of."""
 _log = logging.getLogger(__name__)
+
+
+def _none() -> int:
+    return 0
 
 
 class SqsSource:
     """Yields the photos below `prefix` of the bucket that the queue's messages tell of; see `sources.envelopes`.
 
-    Never holds more messages than there are free slots, and keeps the time of each from running out. A message is
+    Never asks for more messages than there are free slots, and keeps the time of each from running out. A message is
     deleted when all its photos are settled; one that is retried comes again from the queue, which counts the attempts.
     What cannot be read, and photos that are given up, are left to the queue's redrive policy; without one they are
     deleted. A path is in one pair of hands at a time.
@@ -60,6 +66,7 @@ class SqsSource:
         self._trouble: str | None = "nothing was received yet: wait for the first answer"
         self._pause = 0.0
         self._outside = False
+        self._elsewhere: Callable[[], int] = _none
 
     def __iter__(self) -> Iterator[Event]:
         while (event := self._next()) is not None:
@@ -92,6 +99,10 @@ class SqsSource:
         except QueueUnavailable:
             return False
         return not (facts.visible or facts.in_flight or facts.delayed)
+
+    def beside(self, in_hand: Callable[[], int]) -> None:
+        """Another source fills slots too, so many now."""
+        self._elsewhere = in_hand
 
     def ack(self, event: Event) -> None:
         """The photo is settled; its message is deleted with the last of its photos."""
@@ -134,14 +145,18 @@ class SqsSource:
                     if event := self._deliveries.take():
                         return event
                     if (room := self._room()) < 1:
-                        self._changed.wait()
+                        self._changed.wait(_LOOK_SECONDS if self._elsewhere() else None)
                         continue
                 self._receive(min(room, MOST))
         return None
 
     def _room(self) -> int:
-        """Slots without a message. What waits behind a photo in hand counts too, or its messages would pile up."""
-        return self._slots - max(self._deliveries.unsettled, self._deliveries.in_hand)
+        """Slots without a message. What waits behind a photo in hand counts too, or its messages would pile up.
+
+        Where another source fills all slots one message may wait for its turn, or none would ever come.
+        """
+        mine = max(self._deliveries.unsettled, self._deliveries.in_hand)
+        return max(self._slots - mine - self._elsewhere(), 1 - mine)
 
     def _receive(self, most: int) -> None:
         try:

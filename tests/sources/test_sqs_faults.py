@@ -47,6 +47,28 @@ def test_it_asks_for_not_more_than_a_call_may_bring(sqs, slots, most):
         assert sqs.calls("receive")[0] == most
 
 
+def test_slots_that_another_source_fills_are_not_asked_for(sqs):
+    sqs.give(given("m1", photos("a")))
+    run = Run(sqs, slots=4)
+    run.source.beside(lambda: 2)
+    with run:
+        run.next()
+        assert sqs.calls("receive", 2)[:2] == [2, 1]
+
+
+def test_where_another_source_fills_all_slots_one_message_waits_for_its_turn(sqs):
+    sqs.give(given("m1", photos("a")), given("m2", photos("b")))
+    elsewhere = [2]
+    run = Run(sqs, slots=2)
+    run.source.beside(lambda: elsewhere[0])
+    with run:
+        assert run.next().path == "a.jpg"
+        assert run.nothing()
+        assert sqs.calls("receive") == [1]
+        elsewhere[0] = 0
+        assert run.next().path == "b.jpg"
+
+
 def test_it_asks_for_nothing_while_no_slot_is_free(sqs):
     sqs.give(given("m1", photos("a")), given("m2", photos("b")))
     source = SqsSource(URL, "photos", "in", slots=1, client=sqs)
