@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from handler import __version__, commands
-from handler.config import SettingsError
+from handler.config import SettingsError, in_lambda
 from handler.init import leave_pid_1
 from handler.replay import NOT_DONE, Selection
 from handler.server import ServerError
@@ -16,6 +16,7 @@ from sources.aws import AwsSettingsError
 
 _EPILOG = """
 Settings come from FACECRAFT_ variables, for example FACECRAFT_INBOX=/photos/in; README.md lists them all.
+In Lambda (AWS_LAMBDA_RUNTIME_API is set) `watch`, a function's name or no command at all answers Lambda's calls.
 Exit codes: 0 all well, 1 at least one photo was rejected or failed (once) or a model is wrong (check, models),
 2 wrong use or settings.
 """
@@ -94,6 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return commands.WRONG_USE
 
 
+def wants_function(arguments: Sequence[str]) -> bool:
+    """Whether this is a start by Lambda: with the image's own command, without one, or with a function's dotted name,
+    which is what Lambda's images are usually given; there is one function only."""
+    return in_lambda() and (not arguments or arguments[0] == "watch" or ("." in arguments[0] and len(arguments) == 1))
+
+
 if __name__ == "__main__":
+    if wants_function(sys.argv[1:]):
+        commands.function()
     leave_pid_1()
     sys.exit(main())

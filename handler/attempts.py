@@ -36,10 +36,13 @@ class Marker:
 
 
 class Attempts:
-    """The markers of one outbox. OSError where it is full, read-only or away: then nothing is counted."""
+    """The markers of one outbox. OSError where it is full, read-only or away: then nothing is counted.
 
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
+    `always_alone`: whoever works here has one photo at a time, so that each death is some photo's.
+    """
+
+    def __init__(self, outbox: Outbox, *, always_alone: bool = False) -> None:
+        self._outbox, self._always_alone = outbox, always_alone
         self._service = uuid.uuid4().hex
         self._lock: Claim | None = None
         self._coming_alive = threading.Lock()
@@ -59,19 +62,23 @@ class Attempts:
         self._come_alive()
         with self._outbox.lock(path):
             marker, version = self._marker(path)
-            self._check(marker, version, alone=alone)
+            if self._was_left(marker):
+                self._suspect(marker, version)
+                self._outbox.reap(_lock_path(str(marker.service)))
+                if not alone:  # that service died after this one had looked for such
+                    raise Conflict(f"a service died while it worked on {marker.path!r}: it runs alone next")
+                marker, version = self._marker(path)
             marker = self._untold(marker)
             self._write(replace(marker, service=self._service, alone=alone), version)
         return marker.attempts + 1
 
-    def _check(self, marker: Marker, version: str | None, *, alone: bool) -> None:
+    def _was_left(self, marker: Marker) -> bool:
+        """Whether a dead service had it in work. Conflict where that service lives."""
         if marker.service in (None, self._service):
-            return
+            return False
         if self._lives(marker.service):
             raise Conflict(f"another service works on {marker.path!r}")
-        if not alone:  # that service died after this one had looked for such
-            self._suspect(marker, version)
-            raise Conflict(f"a service died while it worked on {marker.path!r}: it runs alone next")
+        return True
 
     def _untold(self, marker: Marker) -> Marker:
         """Without the attempts that a report tells of, where that came to stand before its service died."""
@@ -135,7 +142,7 @@ class Attempts:
 
     def is_suspect(self, path: str) -> bool:
         """Whether it was in work when a service died, and has to run alone."""
-        return path in self._suspects
+        return self._always_alone or path in self._suspects
 
     def suspects(self, is_work: Callable[[str], bool]) -> set[str]:
         """The photos that dead services had in work. Whom that befell alone is counted an attempt.

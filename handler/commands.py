@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 from handler import fetch, log
 from handler.config import SettingsError, load, load_common
@@ -45,6 +45,14 @@ def watch(make: Callable[[Settings], Service] = Service) -> int:
     service.drain()
     server.stop()
     return WELL
+
+
+def function() -> NoReturn:
+    """Answer Lambda's calls until Lambda ends this process."""
+    from awslambdaric.__main__ import main  # noqa: PLC0415  # nobody else has a use for it
+
+    main([sys.argv[0], "handler.aws.lambda_handler"])
+    raise SystemExit(WRONG_USE)
 
 
 def once(inbox: str | Path | None, outbox: str | Path | None, sheet: Path | None = None) -> int:

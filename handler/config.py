@@ -3,17 +3,29 @@
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from handler.lambda_settings import LambdaSettings
 from handler.presets import PresetsError
 from handler.settings import VARIABLES, About, CommonSettings, Settings
 from handler.sources_setting import SourcesError
 from pipeline.recipe import OptionError, nearest, shown
 
-__all__ = ["CommonSettings", "Row", "Settings", "SettingsError", "documented", "load", "load_common", "settings_table"]
+__all__ = [
+    "CommonSettings",
+    "Row",
+    "Settings",
+    "SettingsError",
+    "documented",
+    "load",
+    "load_common",
+    "load_lambda",
+    "settings_table",
+]
 
 PREFIX: Final = "FACECRAFT_"
 
@@ -77,7 +89,22 @@ def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Setti
     `overrides` (by field; None counts as not given) come from the command line and are stronger. SettingsError names
     every fault at once.
     """
-    return _load(Settings, os.environ if environ is None else environ, overrides)
+    return _load(Settings, os.environ if environ is None else environ, overrides, image_folders())
+
+
+def load_lambda(environ: Mapping[str, str] | None = None) -> LambdaSettings:
+    """As `load`, for Lambda."""
+    return _load(LambdaSettings, os.environ if environ is None else environ, {})
+
+
+def in_lambda(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether Lambda, or what plays it, waits for this process to ask for calls."""
+    return bool((os.environ if environ is None else environ).get("AWS_LAMBDA_RUNTIME_API"))
+
+
+def image_folders(root: Path = Path("/")) -> dict[str, str]:
+    """Inbox and outbox where nobody names others, by field: the folders that the image makes, if they are there."""
+    return {name: str(root / name) for name in ("inbox", "outbox") if (root / name).is_dir()}
 
 
 def load_common(environ: Mapping[str, str] | None = None, **overrides: object) -> CommonSettings:
@@ -85,10 +112,17 @@ def load_common(environ: Mapping[str, str] | None = None, **overrides: object) -
     return _load(CommonSettings, os.environ if environ is None else environ, overrides)
 
 
-def _load(kind: type[_AnySettings], environ: Mapping[str, str], overrides: Mapping[str, object]) -> _AnySettings:
+def _load(
+    kind: type[_AnySettings],
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object],
+    usual: Mapping[str, str] = MappingProxyType({}),
+) -> _AnySettings:
+    """`usual` holds what fields are where they are not given."""
     variables = _ours(environ)
     typed = {field: _Given(field, value) for field, value in overrides.items() if value is not None}
     given, faults = _by_field(variables, typed)
+    given = {field: _Given(PREFIX + field.upper(), value) for field, value in usual.items()} | given
     wanted = {field: each for field, each in given.items() if field in kind.model_fields or field in typed}
     arguments: dict[str, Any] = {field: each.value for field, each in typed.items()}
     token = VARIABLES.set({field: each.value for field, each in wanted.items() if field not in typed})

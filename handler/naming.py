@@ -16,6 +16,9 @@ MAX_PATH: Final = 800
 ATTEMPTS: Final = ".facecraft/attempts"
 """The folder of the attempts' markers."""
 
+INVOCATIONS: Final = "invocations"
+"""The folder of images that the answers of direct calls cannot hold."""
+
 _HEAD: Final = 150
 _ODD_PARTS: Final = {"": "%", ".": "%2E", "..": "%2E%2E"}
 _LOOKS_ODD: Final = re.compile(r"%(?=(25)*(2E(%2E)?)?\Z)")
@@ -23,7 +26,7 @@ _LOOKS_NUL: Final = re.compile(r"%(?=(25)*00)")
 _LOOKS_SHORTENED: Final = re.compile(r"~[0-9a-f]{16}\Z")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_ ()+-][A-Za-z0-9_. ()+-]{0,150}")
 _LOOKS_REPORT: Final = re.compile(r"\.json%*\Z")
-_OUR_FOLDERS: Final = frozenset({"reports", "originals", ".facecraft"})
+_OUR_FOLDERS: Final = frozenset({"reports", "originals", INVOCATIONS, ".facecraft"})
 
 
 def safe_path(path: str) -> str:

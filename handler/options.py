@@ -20,8 +20,8 @@ _SHOWN_FAULTS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A recipe, and for each option where it came from: `default`, `settings`, `preset:linkedin`, `metadata` or
-    `sidecar`."""
+    """A recipe, and for each option where it came from: `default`, `settings`, `preset:linkedin`, `metadata`,
+    `sidecar` or `invocation`."""
 
     recipe: Recipe
     origins: Mapping[str, str]
@@ -83,6 +83,11 @@ def resolve(
     if metadata:
         base = layered(base, _right(metadata, "the object's metadata"), "metadata")
     return base if sidecar is None else layered(base, _from_sidecar(sidecar), "sidecar")
+
+
+def invoked(base: Resolved, options: Mapping[str, object]) -> Resolved:
+    """`base` with the options of a photo that came with its call. PhotoRejected where they are not right."""
+    return layered(base, _right(options, "the invocation"), "invocation") if options else base
 
 
 def recipe_facts(resolved: Resolved) -> dict[str, Any]:

@@ -95,6 +95,8 @@ _TOKEN = About(
 )
 
 
+_PLACE: Final = "`{}` where that folder is there, as in the image; else required"
+
 VARIABLES: Final[ContextVar[Mapping[str, Any]]] = ContextVar("VARIABLES")
 """The variables' values by field, set by `handler.config` while it loads: names and empty values are its business."""
 
@@ -219,10 +221,11 @@ class Settings(CommonSettings):
     """All settings of the service."""
 
     inbox: Annotated[
-        PlaceValue, About("Where the photos are: a folder, or `s3://bucket/prefix`", "/inbox", "(required)")
+        PlaceValue, About("Where the photos are: a folder, or `s3://bucket/prefix`", "/inbox", _PLACE.format("/inbox"))
     ]
     outbox: Annotated[
-        PlaceValue, About("Where portraits and reports go: a folder, or `s3://bucket/prefix`", "/outbox", "(required)")
+        PlaceValue,
+        About("Where portraits and reports go: a folder, or `s3://bucket/prefix`", "/outbox", _PLACE.format("/outbox")),
     ]
 
     @field_validator("inbox", mode="after")
@@ -234,19 +237,7 @@ class Settings(CommonSettings):
 
     @model_validator(mode="after")
     def _apart(self) -> "Settings":
-        match self.inbox, self.outbox:
-            case (Path() as inbox, Path() as outbox):
-                overlap = _within(inbox, outbox) or _within(outbox, inbox)
-                example = "two folders side by side, for example /photos/in and /photos/out"
-            case (S3Store() as inbox, S3Store() as outbox):
-                overlap = inbox.overlaps(outbox)
-                example = "two prefixes side by side, for example s3://photos/in and s3://photos/out"
-            case _:
-                return self
-        if overlap:
-            raise ValueError(
-                f"overlap ({self.inbox} and {self.outbox}): portraits would be taken for photos; choose {example}"
-            )
+        refuse_overlap(self.inbox, self.outbox)
         return self
 
     @model_validator(mode="after")
@@ -263,6 +254,21 @@ class Settings(CommonSettings):
     def warnings(self) -> tuple[str, ...]:
         queue, token = self.sqs_queue_url is not None, self.webhook_token is not None
         return (*super().warnings, *without_effect(self.announcers(), queue=queue, token=token))
+
+
+def refuse_overlap(inbox: Place, outbox: Place) -> None:
+    """ValueError where one of the two lies in the other."""
+    match inbox, outbox:
+        case (Path(), Path()):
+            overlap = _within(inbox, outbox) or _within(outbox, inbox)
+            example = "two folders side by side, for example /photos/in and /photos/out"
+        case (S3Store(), S3Store()):
+            overlap = inbox.overlaps(outbox)
+            example = "two prefixes side by side, for example s3://photos/in and s3://photos/out"
+        case _:
+            return
+    if overlap:
+        raise ValueError(f"overlap ({inbox} and {outbox}): portraits would be taken for photos; choose {example}")
 
 
 def _within(one: Path, other: Path) -> bool:

@@ -64,13 +64,13 @@ class Sink:
         if not portraits:
             return []
         for stem in _stems(path, previous):
-            files = _named(stem, portraits)
+            files = named(stem, portraits)
             try:
                 self._write_images(path, [file for portrait in files for file in portrait])
             except _Taken as taken:
                 blocked = taken
             else:
-                return [[_output(name, picture) for name, picture in portrait] for portrait in files]
+                return [[output(name, picture) for name, picture in portrait] for portrait in files]
         if isinstance(blocked.__cause__, PermissionError):
             raise blocked.__cause__
         raise PhotoRejected("name_blocked", str(blocked))
@@ -212,7 +212,7 @@ def _stems(path: str, previous: Mapping[str, Any] | None) -> list[str]:
     return sorted(portrait_stems(path), key=lambda stem: used.isdisjoint({f"{stem}.png", f"{stem}-1.png"}))
 
 
-def _named(stem: str, portraits: Sequence[Rendered]) -> list[list[tuple[str, Picture]]]:
+def named(stem: str, portraits: Sequence[Rendered]) -> list[list[tuple[str, Picture]]]:
     """A name for each picture, the PNGs first: one portrait has the stem, several have numbers from left to right."""
     suffixes = [""] if len(portraits) == 1 else [f"-{number}" for number in range(1, len(portraits) + 1)]
     return [
@@ -225,7 +225,8 @@ def _png_first(picture: Picture) -> bool:
     return picture.kind != "png"
 
 
-def _output(name: str, picture: Picture) -> Output:
+def output(name: str, picture: Picture) -> Output:
+    """What a report says of a file."""
     return {
         "name": name,
         "sha256": sha256(picture.data).hexdigest(),

@@ -40,7 +40,7 @@ _Told = Announced | str | EnvelopeError
 """A created object, the name of what is ignored, or what is wrong."""
 
 
-def announced(body: bytes | str | Mapping[str, object]) -> Announcements:
+def announced(body: object) -> Announcements:
     """What this body tells. EnvelopeError where any of it is not understood; that holds the rest."""
     told = list(_told(body, 0))
     understood = Announcements(

@@ -1,0 +1,80 @@
+"""What a Lambda environment holds from its init on, for all its calls."""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Final
+
+from handler import log, modelworker
+from handler.after import After
+from handler.attempts import Attempts
+from handler.function import Function
+from handler.inprocess import InProcess
+from handler.invocation import Answer, Invocation
+from handler.lambda_settings import LambdaSettings
+from handler.ledger import Ledger
+from handler.modelprocess import Load
+from handler.models import build_kit
+from handler.process import Process
+from handler.settings import CommonSettings
+from handler.sink import Sink
+from handler.turnstile import Turnstile
+from pipeline.kit import Kit
+from sources.s3 import S3Store
+
+_PATIENCE: Final = 0.5
+"""The share of a call's time that it waits for a photo of an earlier one."""
+
+_log = logging.getLogger(__name__)
+
+
+class Environment:
+    """Loads the models, and answers one call after the other. Nothing that a call brings is kept for the next one.
+
+    An environment may be frozen after any call, or ended without a word: between calls it claims nothing in the outbox.
+    """
+
+    def __init__(
+        self,
+        settings: LambdaSettings,
+        build: Callable[[CommonSettings], Kit] = build_kit,
+        load: Load = modelworker.load,
+    ) -> None:
+        """SettingsError, ModelError or AwsSettingsError, with the fix."""
+        log.setup(settings.log_level)
+        for line in settings.warnings:
+            _log.warning(line)
+        self._pool = InProcess(load(build(settings)), settings.photo_timeout_seconds)
+        self._attempts: Attempts | None = None
+        self._function = Function(settings, self._pool, self._process(settings))
+
+    def answer(self, event: object, invocation: Invocation) -> Answer:
+        """FunctionError where there is none."""
+        if not self._pool.is_free(_PATIENCE * invocation.remaining()):
+            _log.error("models.hang", extra={"next": "this environment ends, and Lambda makes another one"})
+            os._exit(1)
+        try:
+            with self._pool.within(invocation.remaining):
+                return self._function(event, invocation)
+        finally:
+            if self._attempts is not None:
+                self._attempts.close()
+
+    def _process(self, settings: LambdaSettings) -> Process | None:
+        inbox, outbox = settings.inbox, settings.outbox
+        if not isinstance(inbox, S3Store) or not isinstance(outbox, S3Store):
+            return None
+        self._attempts = Attempts(outbox, always_alone=True)
+        return Process(
+            inbox=inbox,
+            ledger=Ledger(outbox),
+            sink=Sink(outbox),
+            attempts=self._attempts,
+            after=After(inbox, outbox, settings.after),
+            pool=self._pool,
+            turnstile=Turnstile(),
+            base=settings.recipe(),
+            presets=settings.presets,
+            limits=settings.limits(),
+            max_attempts=settings.max_attempts,
+        )

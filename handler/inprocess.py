@@ -1,0 +1,59 @@
+"""The models in this very process, for where there can be no workers: a photo that crashes them ends all of it."""
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Final
+
+from handler.modelprocess import Loaded, WorkerTimedOut
+from handler.pool import PoolUnavailable
+from handler.replies import Job, Reply
+from sources.batch import ANSWER_SECONDS
+
+_FAIR: Final = 0.5
+"""A photo that had so much of its call's time is itself the reason that it did not suffice."""
+
+
+def _endless() -> float:
+    return math.inf
+
+
+class InProcess:
+    """One photo at a time, on a thread that lives as long as the process; `timeout` seconds at most, and never longer
+    than the call has. What native code does not end in time goes on, and is waited for by the next photo."""
+
+    def __init__(self, loaded: Loaded, timeout: float) -> None:
+        self._loaded, self._timeout = loaded, timeout
+        self._models = ThreadPoolExecutor(1, "models")
+        self._remaining: Callable[[], float] = _endless
+        self._fair = math.inf
+        self._late: Future[Reply] | None = None
+
+    @contextmanager
+    def within(self, remaining: Callable[[], float]) -> Iterator[None]:
+        """Photos that are run in here end before that time does. Not to be entered by two at once."""
+        self._remaining, self._fair = remaining, _FAIR * remaining()
+        try:
+            yield
+        finally:
+            self._remaining, self._fair = _endless, math.inf
+
+    def is_free(self, seconds: float) -> bool:
+        """Whether no photo of an earlier call is worked on any more, within that time."""
+        return self._late is None or self._late in wait([self._late], seconds).done
+
+    def run(self, job: Job) -> Reply:
+        """WorkerTimedOut or PoolUnavailable where there is no reply in time."""
+        limit = min(self._timeout, self._remaining() - ANSWER_SECONDS)
+        future = self._models.submit(self._loaded.work, job)
+        if future in wait([future], max(0.0, limit)).done:
+            return future.result()
+        if future.cancel() or limit < min(self._timeout, self._fair - ANSWER_SECONDS):
+            raise PoolUnavailable("too little time was left for this photo")
+        self._late = future
+        raise WorkerTimedOut(f"no result after {limit:.1f} s; raise the function's timeout or send a smaller photo")
+
+    def look(self, job: Job) -> Reply:
+        """Only read the photo: no model is needed for that."""
+        return self._loaded.look(job)
