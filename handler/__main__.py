@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from handler import __version__, commands
@@ -95,10 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return commands.WRONG_USE
 
 
-def wants_function(arguments: Sequence[str]) -> bool:
-    """Whether this is a start by Lambda: with the image's own command, without one, or with a function's dotted name,
-    which is what Lambda's images are usually given; there is one function only."""
-    return in_lambda() and (not arguments or arguments[0] == "watch" or ("." in arguments[0] and len(arguments) == 1))
+def wants_function(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> bool:
+    """Whether Lambda starts this: with the image's own command, with none, or with a function's dotted name, as images
+    for Lambda are usually given one. There is one function only, so the name is not read."""
+    named = len(arguments) == 1 and (arguments[0] == "watch" or "." in arguments[0])
+    return in_lambda(environ) and (named or not arguments)
 
 
 if __name__ == "__main__":

@@ -83,13 +83,13 @@ class Row(NamedTuple):
     meaning: str
 
 
-def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+def load(environ: Mapping[str, str] | None = None, *, root: Path = Path("/"), **overrides: object) -> Settings:
     """The service's settings from these variables, by default the process's own.
 
-    `overrides` (by field; None counts as not given) come from the command line and are stronger. SettingsError names
-    every fault at once.
+    `overrides` (by field; None counts as not given) come from the command line and are stronger. The image makes its
+    folders below `root`. SettingsError names every fault at once.
     """
-    return _load(Settings, os.environ if environ is None else environ, overrides, image_folders())
+    return _load(Settings, os.environ if environ is None else environ, overrides, _image_folders(root))
 
 
 def load_lambda(environ: Mapping[str, str] | None = None) -> LambdaSettings:
@@ -102,8 +102,8 @@ def in_lambda(environ: Mapping[str, str] | None = None) -> bool:
     return bool((os.environ if environ is None else environ).get("AWS_LAMBDA_RUNTIME_API"))
 
 
-def image_folders(root: Path = Path("/")) -> dict[str, str]:
-    """Inbox and outbox where nobody names others, by field: the folders that the image makes, if they are there."""
+def _image_folders(root: Path) -> dict[str, str]:
+    """Inbox and outbox where nobody names others, by field."""
     return {name: str(root / name) for name in ("inbox", "outbox") if (root / name).is_dir()}
 
 
@@ -129,7 +129,7 @@ def _load(
     try:
         settings = kind(**arguments)
     except ValidationError as error:
-        raise SettingsError(faults + _explained(error, wanted)) from error
+        raise SettingsError(faults + _explained(error, wanted, kind)) from error
     finally:
         VARIABLES.reset(token)
     if faults:
@@ -182,11 +182,11 @@ def _without_effect(variables: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _explained(error: ValidationError, given: Mapping[str, _Given]) -> list[str]:
-    return [line for fault in error.errors() for line in _fault_lines(dict(fault), given)]
+def _explained(error: ValidationError, given: Mapping[str, _Given], kind: type[CommonSettings]) -> list[str]:
+    return [line for fault in error.errors() for line in _fault_lines(dict(fault), given, kind)]
 
 
-def _fault_lines(fault: dict[str, Any], given: Mapping[str, _Given]) -> list[str]:
+def _fault_lines(fault: dict[str, Any], given: Mapping[str, _Given], kind: type[CommonSettings]) -> list[str]:
     """Pydantic's finding in our words: variable, value, what is wrong, an example."""
     cause = fault.get("ctx", {}).get("error")
     if isinstance(cause, SourcesError):
@@ -195,7 +195,7 @@ def _fault_lines(fault: dict[str, Any], given: Mapping[str, _Given]) -> list[str
         return [f"FACECRAFT_INBOX and FACECRAFT_OUTBOX {cause}"]
     field = str(fault["loc"][0])
     name, value = given.get(field, _Given(PREFIX + field.upper(), None))
-    example = f"; for example {name}={_about(field).example}" if field in Settings.model_fields else ""
+    example = f"; for example {name}={_about(field, kind).example}" if field in kind.model_fields else ""
     if fault["type"] == "missing":
         return [f"{name} is required{example}, or give both folders on the command line"]
     if isinstance(cause, PresetsError):
@@ -207,8 +207,8 @@ def _fault_lines(fault: dict[str, Any], given: Mapping[str, _Given]) -> list[str
     return [f"{name}: {given_value} {problem}{example}"]
 
 
-def _about(field: str) -> About:
-    return next(each for each in Settings.model_fields[field].metadata if isinstance(each, About))
+def _about(field: str, kind: type[CommonSettings] = Settings) -> About:
+    return next(each for each in kind.model_fields[field].metadata if isinstance(each, About))
 
 
 def documented() -> list[Row]:

@@ -14,6 +14,8 @@ from sources.batch import ANSWER_SECONDS
 _FAIR: Final = 0.5
 """A photo that had so much of its call's time is itself the reason that it did not suffice."""
 
+_LATE: Final = "too little of the call's time was left for this photo"
+
 
 def _endless() -> float:
     return math.inf
@@ -41,17 +43,23 @@ class InProcess:
 
     def is_free(self, seconds: float) -> bool:
         """Whether no photo of an earlier call is worked on any more, within that time."""
-        return self._late is None or self._late in wait([self._late], seconds).done
+        if self._late is not None and self._late in wait([self._late], seconds).done:
+            self._late = None
+        return self._late is None
 
     def run(self, job: Job) -> Reply:
         """WorkerTimedOut or PoolUnavailable where there is no reply in time."""
         limit = min(self._timeout, self._remaining() - ANSWER_SECONDS)
+        if limit <= 0:
+            raise PoolUnavailable(_LATE)
         future = self._models.submit(self._loaded.work, job)
-        if future in wait([future], max(0.0, limit)).done:
+        if future in wait([future], limit).done:
             return future.result()
-        if future.cancel() or limit < min(self._timeout, self._fair - ANSWER_SECONDS):
-            raise PoolUnavailable("too little time was left for this photo")
+        if future.cancel():
+            raise PoolUnavailable("the photo before this one is not finished yet")
         self._late = future
+        if limit < min(self._timeout, self._fair - ANSWER_SECONDS):
+            raise PoolUnavailable(_LATE)
         raise WorkerTimedOut(f"no result after {limit:.1f} s; raise the function's timeout or send a smaller photo")
 
     def look(self, job: Job) -> Reply:

@@ -18,6 +18,7 @@ from typing import Final
 # and reads them when it is imported. Worker processes inherit what is set here.
 _FOLDER: Final = "NUMBA_CACHE_DIR"
 _PROCESSOR: Final = "NUMBA_CPU_NAME"
+_LOCATORS: Final = "NUMBA_CACHE_LOCATOR_CLASSES"
 _BAKED: Final = Path(sys.prefix) / "share" / "facecraft" / "numba"
 
 
@@ -25,14 +26,23 @@ def prepare(baked: Path | None = None) -> Path:
     """Point numba to a cache folder that it can write, and give it back.
 
     That is `NUMBA_CACHE_DIR` if it is set, else `baked`, else the folder that `make install` and the images fill; where
-    it cannot be written, a private copy of it in the temporary folder. OSError where that cannot be written either.
+    it cannot be written, a private copy of it in the temporary folder. Where that is full or cannot be written either,
+    the folder is used as it is: what is in it serves, and nothing can be added.
     """
     # Compiled for one processor, the cache is worthless on another: an image is built here and runs elsewhere.
     os.environ.setdefault(_PROCESSOR, "generic")
     origin = Path(os.environ.get(_FOLDER) or baked or _BAKED)
-    folder = origin if _writable(origin) else _private_copy(origin)
+    folder = origin if _writable(origin) else _copied(origin)
     os.environ[_FOLDER] = str(folder)
     return folder
+
+
+def _copied(origin: Path) -> Path:
+    try:
+        return _private_copy(origin)
+    except OSError:  # the temporary folder is full, read-only or not there
+        os.environ[_LOCATORS] = "handler.numba_locator.AsItIs"
+        return origin
 
 
 def _writable(folder: Path) -> bool:
@@ -50,7 +60,11 @@ def _private_copy(origin: Path) -> Path:
     if _ours(place):
         return place
     aside = Path(tempfile.mkdtemp(prefix="facecraft-numba-"))
-    _copy(origin, aside)
+    try:
+        _copy(origin, aside)
+    except OSError:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     try:
         aside.rename(place)
     except OSError:

@@ -15,7 +15,8 @@ from sources.s3 import S3Store
 _URI: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
-def _place(value: object) -> Place:
+def place(value: object) -> Place:
+    """ValueError where it is neither a folder nor a bucket."""
     text = str(value)
     if text.startswith("s3://"):
         return S3Store.at(text)
@@ -74,7 +75,7 @@ def presets_at(value: object) -> Presets:
     return load(_path(value)) if isinstance(value, str | Path) else built_in()
 
 
-PlaceValue = Annotated[Place, PlainValidator(_place)]
+PlaceValue = Annotated[Place, PlainValidator(place)]
 File = Annotated[Path, BeforeValidator(_path)]
 Device = Annotated[str, BeforeValidator(lower), AfterValidator(_device)]
 Host = Annotated[str, AfterValidator(_host)]

@@ -237,3 +237,43 @@ def test_names_that_are_not_utf8(attempts, outbox):
     attempts.failed("\udcff.jpg", "x" * 10_000)
 
     assert Attempts(outbox).begin("\udcff.jpg") == 2
+
+
+@pytest.fixture
+def environment(outbox):
+    """As in Lambda: one photo at a time, and no sign of life between two calls."""
+    service = Attempts(outbox, always_alone=True)
+    yield service
+    service.close()
+
+
+def test_where_photos_always_run_alone_each_death_counts_and_no_call_is_lost(environment, begins, outbox):
+    for number in (1, 2, 3):
+        begins("anna.jpg", "alone")()
+        assert environment.begin("anna.jpg", alone=environment.is_suspect("anna.jpg")) == number + 1
+        environment.release("anna.jpg")
+    assert environment.last_failure("anna.jpg")[0] == "processing_crashed"
+
+
+def test_what_a_living_service_works_on_is_left_to_it_there_too(environment, begins):
+    begins("anna.jpg")
+    with pytest.raises(Conflict, match="another service works on"):
+        environment.begin("anna.jpg", alone=True)
+
+
+def test_whoever_takes_up_a_dead_service_s_photo_buries_it(environment, begins, outbox):
+    begins("anna.jpg")()
+    environment.begin("anna.jpg", alone=True)
+
+    assert len(outbox.stamps(SERVICES)) == 1  # its own
+
+
+def test_between_calls_an_environment_claims_nothing_and_begins_anew(s3):
+    outbox = s3("out")
+    environment = Attempts(outbox, always_alone=True)
+    for _ in range(2):
+        assert environment.begin("anna.jpg", alone=True) == 1
+        assert len(outbox.stamps(SERVICES)) == 1
+        environment.done("anna.jpg")
+        environment.close()
+        assert (dict(outbox.stamps(SERVICES)), markers(outbox)) == ({}, set())

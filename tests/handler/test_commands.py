@@ -4,7 +4,7 @@ import pytest
 from service_runner import environment, run
 
 from handler import __version__
-from handler.__main__ import main, parser
+from handler.__main__ import main, parser, wants_function
 
 COMMANDS = ("watch", "once", "check", "doctor", "replay", "models")
 
@@ -35,6 +35,23 @@ def test_wrong_use_ends_with_2_and_the_usage(arguments, capsys):
 
     assert end.value.code == 2
     assert capsys.readouterr().err.startswith("usage: python -m handler")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ([], True),
+        (["watch"], True),
+        (["app.lambda_handler"], True),
+        (["handler.aws.lambda_handler"], True),
+        (["once", "photos.in", "out"], False),
+        (["check"], False),
+        (["--help"], False),
+    ],
+)
+def test_in_lambda_the_image_s_command_means_the_function(arguments, wanted):
+    assert wants_function(arguments, {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}) == wanted
+    assert not wants_function(arguments, {})
 
 
 def test_help_names_every_command_the_exit_codes_and_the_settings(capsys):

@@ -58,7 +58,26 @@ def test_two_folders_are_all_that_is_needed():
 
 
 def test_the_folders_are_required():
-    assert [line.split(" is required")[0] for line in faults({})] == ["FACECRAFT_INBOX", "FACECRAFT_OUTBOX"]
+    with pytest.raises(SettingsError) as caught:
+        load({}, root=ROOT / "tests")
+    assert [line.split(" is required")[0] for line in caught.value.lines] == ["FACECRAFT_INBOX", "FACECRAFT_OUTBOX"]
+
+
+def test_the_folders_that_the_image_makes_need_no_setting(tmp_path):
+    for name in ("inbox", "outbox"):
+        (tmp_path / name).mkdir()
+
+    assert (load({}, root=tmp_path).inbox, load({}, root=tmp_path).outbox) == (tmp_path / "inbox", tmp_path / "outbox")
+    named = load({"FACECRAFT_INBOX": "/photos/in", "FACECRAFT_OUTBOX": ""}, root=tmp_path)
+    assert (named.inbox, named.outbox) == (Path("/photos/in"), tmp_path / "outbox")
+    assert load({}, root=tmp_path, inbox="/other").inbox == Path("/other")
+
+
+def test_a_folder_that_is_not_there_is_no_default(tmp_path):
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "outbox").touch()
+    with pytest.raises(SettingsError, match="FACECRAFT_OUTBOX is required; for example FACECRAFT_OUTBOX=/outbox"):
+        load({}, root=tmp_path)
 
 
 def test_the_command_line_is_stronger_than_variables():

@@ -120,13 +120,27 @@ def test_code_that_others_could_have_put_there_is_not_run(place: Path, baked: Pa
     assert (copy / "alpha_1" / "index.nbi").read_bytes() == b"compiled"
 
 
-def test_read_only_image_compiles_nothing(place: Path):
-    """The real thing: what `make install` compiled serves a process that may not write to it."""
-    real = Path(sys.prefix) / "share" / "facecraft" / "numba"
-    if not real.exists():
+@pytest.fixture
+def real(place: Path) -> Iterator[Path]:
+    """What `make install` compiled, in a folder that cannot be written."""
+    compiled = Path(sys.prefix) / "share" / "facecraft" / "numba"
+    if not compiled.exists():
         pytest.skip("`make install` fills the cache")
-    shutil.copytree(real, place / "real")
+    shutil.copytree(compiled, place / "real")
     with read_only(place / "real") as folder:
+        yield folder
+
+
+def test_where_nothing_can_be_written_the_cache_serves_as_it_is(place: Path, real: Path):
+    """Nothing is compiled: numba would fail where it cannot keep that."""
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
+    assert finish(start(place, f"{full}\n{PREPARE}\nimport rembg", real)) == real
+    assert list((place / "tmp").iterdir()) == []
+
+
+def test_read_only_image_compiles_nothing(place: Path, real: Path):
+    """The real thing: what `make install` compiled serves a process that may not write to it."""
+    with read_only(real) as folder:
         copy = finish(start(place, f"{PREPARE}\nimport rembg", folder))
     assert copy.parent == place / "tmp"
     assert sum(1 for _ in copy.rglob("*.nbc")) == sum(1 for _ in real.rglob("*.nbc"))

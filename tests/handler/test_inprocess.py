@@ -1,0 +1,120 @@
+"""The models in this process: one photo at a time, and no call waits beyond its end."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from handler.inprocess import InProcess
+from handler.modelprocess import WorkerTimedOut
+from handler.pool import PoolUnavailable
+
+
+class Played:
+    """Jobs are what to do."""
+
+    device = "cpu"
+
+    def __init__(self):
+        self.threads = set()
+
+    def work(self, job):
+        self.threads.add(threading.current_thread())
+        return job()
+
+    def look(self, job):
+        return f"saw {job}"
+
+
+@pytest.fixture
+def models():
+    return Played()
+
+
+@pytest.fixture
+def pool(models):
+    pool = InProcess(models, 60)
+    yield pool
+    assert pool.is_free(30)
+
+
+@pytest.fixture
+def held():
+    """A job that goes on until the test ends."""
+    go = threading.Event()
+    yield lambda: go.wait(60)
+    go.set()
+
+
+def test_photos_are_worked_on_one_after_the_other_on_one_thread(pool, models):
+    inside = threading.Lock()
+
+    def job():
+        with inside:  # released by no other thread: two at once would wait for each other here
+            return threading.active_count()
+
+    with ThreadPoolExecutor(4) as callers:
+        list(callers.map(pool.run, [job] * 8))
+    assert len(models.threads) == 1
+
+
+def test_what_the_work_raises_comes_out(pool):
+    def wrong():
+        raise RuntimeError("ours")
+
+    with pytest.raises(RuntimeError, match="ours"):
+        pool.run(wrong)
+
+
+def test_a_photo_that_had_the_call_s_time_and_needs_more_is_itself_the_reason(pool, held):
+    with pool.within(lambda: 1.2), pytest.raises(WorkerTimedOut, match=r"no result after 0.2 s; raise the function's"):
+        pool.run(held)
+    assert not pool.is_free(0)
+
+
+def test_a_photo_that_came_late_in_a_call_is_not_to_blame(pool, held):
+    left = [10.0]
+    with pool.within(lambda: left[0]), pytest.raises(PoolUnavailable, match="too little of the call's time"):
+        left[0] = 1.1
+        pool.run(held)
+
+
+def test_a_photo_that_waits_for_an_earlier_one_is_not_to_blame_and_never_begun(pool, models, held):
+    begun = threading.Event()
+    with pool.within(lambda: 1.1), pytest.raises(WorkerTimedOut):
+        pool.run(held)
+    with pool.within(lambda: 1.1), pytest.raises(PoolUnavailable):
+        pool.run(begun.set)
+    assert not begun.is_set()
+
+
+def test_after_a_late_photo_the_next_ones_are_worked_on(pool):
+    go = threading.Event()
+    with pool.within(lambda: 1.1), pytest.raises(WorkerTimedOut):
+        pool.run(lambda: go.wait(60))
+    go.set()
+
+    assert pool.is_free(30)
+    assert pool.run(lambda: "done") == "done"
+
+
+def test_without_time_nothing_is_begun(pool):
+    with pool.within(lambda: 0.5), pytest.raises(PoolUnavailable):
+        pool.run(lambda: "done")
+
+
+def test_the_limit_of_one_call_is_not_that_of_the_next(pool):
+    with pool.within(lambda: 0.5), pytest.raises(PoolUnavailable):
+        pool.run(lambda: "done")
+    assert pool.run(lambda: "done") == "done"
+
+
+def test_a_limit_of_its_own_ends_a_photo_where_the_call_has_time(held):
+    pool = InProcess(Played(), 0.1)
+    with pool.within(lambda: 900.0), pytest.raises(WorkerTimedOut, match=r"after 0.1 s"):
+        pool.run(held)
+
+
+def test_looking_needs_no_model(pool, models):
+    assert pool.look("anna.jpg") == "saw anna.jpg"
+    assert models.threads == set()
