@@ -10,6 +10,7 @@ from typing import Final
 from handler import modelworker
 from handler.modelprocess import Load, ModelProcess, NotBegun, Task, WorkerDied, WorkerTimedOut
 from handler.replies import Job, Reply
+from handler.turns import Turns
 from pipeline.errors import ModelError
 from pipeline.kit import Kit
 
@@ -29,6 +30,25 @@ _PATIENCE: Final = 3
 
 class PoolUnavailable(Exception):
     """There are no workers just now; the photo has nothing to do with it."""
+
+
+class Lane:
+    """A way of its own to a pool's workers. Lanes are served in turns: none starves another, however many wait in it.
+
+    `patience` is how many seconds a job waits for a worker; None has no end.
+    """
+
+    def __init__(self, answer: Callable[[Task, Job, "Lane"], Reply], patience: float | None = None) -> None:
+        self._answer = answer
+        self.patience = patience
+
+    def run(self, job: Job) -> Reply:
+        """Process one photo; WorkerDied, WorkerTimedOut or PoolUnavailable where there is no reply."""
+        return self._answer("work", job, self)
+
+    def look(self, job: Job) -> Reply:
+        """Only read the photo: Same where that works. Raises as `run` does."""
+        return self._answer("look", job, self)
 
 
 class ModelPool:
@@ -52,6 +72,8 @@ class ModelPool:
         self._loaded: set[ModelProcess] = set()
         self._idle: set[ModelProcess] = set()
         self._busy: set[ModelProcess] = set()
+        self._turns = Turns()
+        self._own_lane = Lane(self._answer)
         self._setbacks = [0] * workers
         self._reason = "models are loading"
         self._begun = self._draining = self._stopping = self._verified = False
@@ -79,12 +101,15 @@ class ModelPool:
             return bool(self._loaded)
 
     def run(self, job: Job) -> Reply:
-        """Process one photo; WorkerDied, WorkerTimedOut or PoolUnavailable where there is no reply."""
-        return self._answer("work", job)
+        """As `Lane.run`, in the pool's own lane."""
+        return self._own_lane.run(job)
 
     def look(self, job: Job) -> Reply:
-        """Only read the photo: Same where that works. Raises as `run` does."""
-        return self._answer("look", job)
+        return self._own_lane.look(job)
+
+    def lane(self, patience: float) -> Lane:
+        """Another one."""
+        return Lane(self._answer, patience)
 
     def stop_waiting(self) -> None:
         """From now on nobody waits for models to be loaded, or loaded again; what is in work goes on."""
@@ -104,9 +129,9 @@ class ModelPool:
 
     # Whoever has a job
 
-    def _answer(self, task: Task, job: Job) -> Reply:
+    def _answer(self, task: Task, job: Job, lane: Lane) -> Reply:
         while True:
-            process = self._taken()
+            process = self._taken(lane)
             try:
                 return process.ask(task, job, self._timeout)
             except NotBegun:
@@ -120,14 +145,27 @@ class ModelPool:
             finally:
                 self._give_back(process)
 
-    def _taken(self) -> ModelProcess:
+    def _taken(self, lane: Lane) -> ModelProcess:
         with self._changed:
-            self._changed.wait_for(lambda: self._idle or self._stopping or (self._draining and not self._loaded))
-            if self._stopping or not self._idle:
-                raise PoolUnavailable("the service is stopping")
+            ticket = self._turns.join(lane)
+            self._changed.wait_for(lambda: self._ends_waiting(ticket), lane.patience)
+            self._changed.notify_all()  # whoever is next now may find another idle worker
+            if self._stopping or not self._has_turn(ticket):
+                self._turns.leave(lane, ticket)
+                raise PoolUnavailable(self._why_none(lane))
+            self._turns.served(lane, ticket)
             process = self._idle.pop()
             self._busy.add(process)
             return process
+
+    def _ends_waiting(self, ticket: object) -> bool:
+        return self._has_turn(ticket) or self._stopping or (self._draining and not self._loaded)
+
+    def _has_turn(self, ticket: object) -> bool:
+        return bool(self._idle) and self._turns.is_next(ticket)
+
+    def _why_none(self, lane: Lane) -> str:
+        return "the service is stopping" if self._ending() else f"no worker was free for {lane.patience:g} s"
 
     def _give_back(self, process: ModelProcess) -> None:
         over = process.ends_within(0)

@@ -34,6 +34,12 @@ def _wait(fifo):
     return os.getpid()
 
 
+def _note(file, name):
+    """Write down whose turn it was."""
+    with Path(file).open("a") as notes:
+        notes.write(f"{name}\n")
+
+
 def _native():
     """Native code that never comes back, holding Python's lock as it may."""
     ctypes.PyDLL(None).sleep(100_000)
@@ -51,6 +57,7 @@ _WORDS = {
     "exit": lambda: os._exit(3),
     "hang": signal.pause,
     "native": _native,
+    "note": _note,
     "hold": _hold,
     "wait": _wait,
     "torn": _torn,
