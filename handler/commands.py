@@ -34,7 +34,7 @@ def watch(make: Callable[[Settings], Service] = Service) -> int:
     settings = load()
     _prepare(settings, settings.log_level)
     service = make(settings)
-    server = ServerThread(make_app(service, service.events()), settings.host, settings.port)
+    server = ServerThread(make_app(service, service.events(), service.invoke()), settings.host, settings.port)
     server.start()
     stop = threading.Event()
     _on_signals(stop.set)

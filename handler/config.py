@@ -32,20 +32,17 @@ PREFIX: Final = "FACECRAFT_"
 OLDER_NAMES: Final = MappingProxyType({"UPLOAD_DIR": "INBOX", "OUTPUT_DIR": "OUTBOX"})
 
 _NO_API: Final = "the HTTP API that it belonged to is not built"
-_NO_INVOKE: Final = "the Invoke endpoint is not in this version"
 WITHOUT_EFFECT: Final = MappingProxyType(
     {
-        "API_KEY": _NO_INVOKE,
         "BATCH_MAX_FILES": _NO_API,
         "CLEANUP_AGE_HOURS": "nothing is deleted for its age",
         "CORS_ORIGINS": _NO_API,
         "DEBUG": _NO_API,
-        "MAX_CONCURRENT_JOBS": _NO_INVOKE,
     }
 )
 """Variables of `djok/facecraft` that are accepted with a warning, and why they change nothing."""
 
-_SECRET: Final = ("webhook_token",)
+_SECRET: Final = ("api_key", "webhook_token")
 """Fields whose value no message shows."""
 
 _KNOWN: Final = tuple(

@@ -4,8 +4,11 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Final, TextIO
 
 from sources.base import Event
@@ -15,11 +18,15 @@ _TAKEN: Final = frozenset({"time", "level", "event", "logger", "error"})
 _TALKATIVE: Final = ("aiohttp", "asyncio", "botocore", "boto3", "numba", "PIL", "pebble", "urllib3", "watchdog")
 _LEVELS: Final = {"rejected": logging.WARNING, "retried": logging.WARNING, "failed": logging.ERROR}
 
+_TAIL_BYTES: Final = 4096
+_REQUEST: ContextVar[str | None] = ContextVar("_REQUEST", default=None)
+
 _photos = logging.getLogger("facecraft.photos")
 
 
 class JsonFormatter(logging.Formatter):
-    """`time` (UTC), `level`, `logger`, `event` (the message), what `extra` holds, and `error`, the whole traceback."""
+    """`time` (UTC), `level`, `logger`, `event` (the message), `request_id` where that is set, what `extra` holds, and
+    `error`, the whole traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -28,12 +35,55 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
         }
+        if request_id := _REQUEST.get():
+            line["request_id"] = request_id
         for name, value in vars(record).items():
             if name not in _OWN:
                 line[f"{name}_" if name in _TAKEN else name] = _plain(value)
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+@contextmanager
+def requested(request_id: str) -> Iterator[None]:
+    """What is logged in this context, and in threads that got a copy of it, names the request."""
+    token = _REQUEST.set(request_id)
+    try:
+        yield
+    finally:
+        _REQUEST.reset(token)
+
+
+_TAIL: ContextVar["Tail | None"] = ContextVar("_TAIL", default=None)
+
+
+class Tail(logging.Handler):
+    """The last 4 KB of what is logged in this context, and in threads that got a copy of it, in the log's own lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonFormatter())
+        self._kept = b""
+
+    def __enter__(self) -> "Tail":
+        _TAIL.set(self)
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        logging.getLogger().removeHandler(self)
+        _TAIL.set(None)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _TAIL.get() is self:
+            self._kept = (self._kept + f"{self.format(record)}\n".encode())[-_TAIL_BYTES:]
+
+    def text(self) -> str:
+        """What is there by now; in ASCII, and from anywhere in a line on."""
+        return self._kept.decode()
 
 
 def _plain(value: object) -> object:

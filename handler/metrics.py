@@ -11,6 +11,7 @@ from pipeline.models import ModelCard
 
 Outcome = Literal["done", "skipped", "rejected", "failed", "retried", "vanished"]
 Counted = Literal["watch_overflows", "rescan_found", "ignored", "worker_deaths"]
+Ended = Literal["done", "failed", "timed_out", "throttled", "refused"]
 
 _STAGE_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _WAIT_SECONDS: Final = (0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200, 43_200)
@@ -47,6 +48,14 @@ class Metrics:
             registry=registry,
         )
         self._up = Gauge("facecraft_source_up", "1 while the source is attached", ["source"], registry=registry)
+        self._calls = Counter("facecraft_invocations", "Calls of the function by end", ["end"], registry=registry)
+        self._calling = Gauge("facecraft_invocations_inflight", "Calls that run or wait", registry=registry)
+        self._call_time = Histogram(
+            "facecraft_invocation_seconds",
+            "Time of a call, with waiting",
+            buckets=_STAGE_SECONDS,
+            registry=registry,
+        )
         self._load = Gauge("facecraft_model_load_seconds", "How long the last worker loaded models", registry=registry)
         self._models = Gauge("facecraft_model_info", "Models in use", ["name", "sha256", "licence"], registry=registry)
         Info("facecraft_build", "The running version", registry=registry).info({"version": __version__})
@@ -55,6 +64,8 @@ class Metrics:
 
     def _begin(self, sources: Sequence[str]) -> None:
         """Series that first appear at 1 hide their first event from rate()."""
+        for end in get_args(Ended):
+            self._calls.labels(end)
         for source in sources:
             self._received.labels(source)
             self._up.labels(source)
@@ -73,14 +84,21 @@ class Metrics:
         if outcome == "done":
             self._success.labels(source).set_to_current_time()
 
+    def called(self, end: Ended, seconds: float | None = None) -> None:
+        """A call of the function ended so; one that began has taken that long."""
+        self._calls.labels(end).inc()
+        if seconds is not None:
+            self._call_time.observe(seconds)
+
     def waited(self, seconds: float) -> None:
         """A photo waited this long between its event and the start of its work."""
         self._wait.observe(max(0.0, seconds))
 
-    def load(self, inflight: int, pending: int) -> None:
-        """How many photos are in work and how many wait, now."""
+    def load(self, inflight: int, pending: int, calls: int) -> None:
+        """How many photos are in work and how many wait, and how many calls there are, now."""
         self._inflight.set(inflight)
         self._pending.set(pending)
+        self._calling.set(calls)
 
     def source_up(self, source: str, up: bool) -> None:
         self._up.labels(source).set(up)

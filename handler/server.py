@@ -14,6 +14,7 @@ from aiohttp import web
 
 from handler import __version__
 from handler.events_route import Events
+from handler.invoke_route import Invoke
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,14 +48,15 @@ class ServerError(Exception):
     """The server cannot listen. The message names the settings and the fix."""
 
 
-def make_app(service: StatusSource, events: Events | None = None) -> web.Application:
-    """Routes for GET and HEAD, and with `events` for POST there; what is refused is told in JSON too."""
+def make_app(service: StatusSource, events: Events | None = None, invoke: Invoke | None = None) -> web.Application:
+    """Routes for GET and HEAD, and for POST where `events` and `invoke` are given; refusals are told in JSON too."""
     app = web.Application(client_max_size=_BODY_BYTES, middlewares=[_errors_as_json])
     app[_SERVICE] = service
     app.on_response_prepare.append(_stamp)
     routes = {"/": _index, "/health": _health, "/ready": _ready, "/status": _status, "/metrics": _metrics}
     app.add_routes([web.get(path, handler) for path, handler in routes.items()])
     app.add_routes(events.routes() if events else [])
+    app.add_routes(invoke.routes() if invoke else [])
     return app
 
 

@@ -4,6 +4,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -12,13 +13,20 @@ from handler.after import After
 from handler.arrivals import Arrivals, Bucket, Queue, from_folder
 from handler.attempts import Attempts
 from handler.board import Board
+from handler.calls import Calls
 from handler.events_route import Events
-from handler.ledger import Ledger, last_changed
+from handler.function import Function
+from handler.invoke_guard import Guard
+from handler.invoke_route import Invoke
+from handler.ledger import Ledger
+from handler.loopback import is_loopback
 from handler.metrics import Counted, Metrics
 from handler.modelprocess import Load
 from handler.models import build_kit
+from handler.outbox_watch import OutboxWatch
 from handler.pool import ModelPool
 from handler.process import Process
+from handler.recovery import Recovery
 from handler.settings import CommonSettings, Settings
 from handler.sink import Sink
 from handler.stores import store_at
@@ -26,17 +34,11 @@ from handler.turnstile import Turnstile
 from handler.worker import Progress, Workers
 from pipeline.kit import Kit
 from pipeline.models import Verified
-from sources.base import Conflict
 from sources.files import FileStore
 from sources.folder import FolderSource
 from sources.s3 import S3Store
 
 _TICK: Final = 0.2
-_PROBE_SECONDS: Final = 5.0
-_FAR: Final = 6.0
-"""So much more seldom a bucket is asked: each request costs."""
-_LOOK_SECONDS: Final = 25.0
-"""How often it is looked for services that died: in a bucket one seems to live for 35 s after its death."""
 _NOT_BEGUN: Final = "the service could not begin: see the error in the log, then start it again"
 
 
@@ -60,16 +62,12 @@ class Service:
         self._metrics = Metrics(self._names if "folder" in self._names else tuple({*self._names, "poll"}))
         self._board = Board(self._metrics, progress)
         self._inbox, self._outbox = store_at(settings.inbox), store_at(settings.outbox)
-        self._conditional: bool | None = None
         self._ledger = Ledger(self._outbox)
         self._sink = Sink(self._outbox)
         self._attempts = Attempts(self._outbox)
         self._draining = threading.Event()
-        self._outbox_trouble: str | None = None
-        self._taken_over: set[str] = set()
-        self._next_look = 0.0
+        self._outbox_watch = OutboxWatch(self._outbox, settings.outbox, self._draining, self._look_again)
         self._beginning = threading.Thread(target=self._begin, name="begin", daemon=True)
-        self._pulse = threading.Thread(target=self._watch_outbox, name="pulse", daemon=True)
         self._started = time.time()
         self.pool = ModelPool(
             functools.partial(build, settings),
@@ -80,7 +78,10 @@ class Service:
         )
         self._arrivals = self._arrive(once=once)
         self.source = self._arrivals.source
-        self._workers = Workers(self.source, self._process(), self._board, settings.workers, self._await_outbox)
+        self._recovery = Recovery(self._inbox, self._ledger, self._sink, self._attempts, self._arrivals.again)
+        process = self._process()
+        self._workers = Workers(self.source, process, self._board, settings.workers, self._await_outbox)
+        self._calls = Calls(self._function(process), settings.max_concurrent_jobs, self._metrics)
 
     def _arrive(self, *, once: bool) -> Arrivals:
         if isinstance(self._inbox, FileStore):
@@ -125,18 +126,24 @@ class Service:
             most_attempts=self._arrivals.most_attempts,
         )
 
+    def _function(self, process: Process) -> Function:
+        """Calls share workers, attempts and turns with the photos of the source, and have a lane of their own."""
+        lane = self.pool.lane(self._settings.photo_timeout_seconds)
+        return Function(self._settings, lane, replace(process, pool=lane))
+
     def start(self) -> None:
         """Load the models and look through the outbox; photos are taken as soon as both are done. Returns at once."""
         self.pool.start()
-        self._pulse.start()
+        self._outbox_watch.start()
         self._beginning.start()
 
     def drain(self) -> None:
-        """Take no more photos, finish those in work, end the model workers."""
+        """Take no more photos and calls, finish those in work, end the model workers."""
         self._draining.set()
         self.source.stop()
         self.pool.stop_waiting()
         self._beginning.join()
+        self._calls.drain()
         self.finish()
 
     def finish(self) -> None:
@@ -146,14 +153,14 @@ class Service:
         self.pool.stop()
         self.source.close()
         self._attempts.close()
-        self._pulse.join()
+        self._outbox_watch.join()
 
     def wait_begun(self) -> str | None:
         """Wait until photos are taken; else say what is in the way, models that do not load or the outbox."""
         while self._beginning.is_alive():
             self._beginning.join(_TICK)
-            if self.pool.failures or self._outbox_trouble:
-                return self.pool.unready() if self.pool.failures else self._unwritable()
+            if self.pool.failures or self._outbox_watch.trouble:
+                return self.pool.unready() if self.pool.failures else self._outbox_watch.unwritable()
         return _NOT_BEGUN if self._never_begun() else None
 
     def wait_finished(self, seconds: float) -> bool:
@@ -166,59 +173,26 @@ class Service:
 
     def _begin(self) -> None:
         while not self._draining.is_set():
-            if self._outbox_trouble is None and self._recovered() and self.pool.wait_ready():
+            if self._outbox_watch.trouble is None and self._recovered() and self.pool.wait_ready():
                 self._metrics.models_loaded(self.pool.load_seconds, [model.card for model in self._models()])
                 self._workers.start()
                 return
             self._draining.wait(_TICK)
 
     def _recovered(self) -> bool:
-        """What a service before us left behind is put in order. False where the outbox does not let us."""
         try:
-            self._outbox.sweep()
-            if isinstance(self._outbox, S3Store):
-                self._conditional = self._outbox.conditional
-            self._take_over()
+            return self._recovery.run()
         except OSError as error:
-            self._outbox_trouble = str(error)
+            self._outbox_watch.trouble = str(error)
             return False
-        except Conflict:  # another service that is alive wrote a marker just then
-            return False
-        return True
 
-    def _take_over(self) -> None:
-        """What dead services had in work is announced, once for each death."""
-        suspects = self._attempts.suspects(self._is_work)
-        self._arrivals.again(suspects - self._taken_over)
-        self._taken_over = suspects
-
-    def _is_work(self, path: str) -> bool:
-        """Whether the photo is there, and no report stands for what it is now. Tidies up after one that is gone."""
-        if not self._inbox.exists(path):
-            self._sink.tidy(path)
-            return False
-        return not self._ledger.is_settled(path, last_changed(self._inbox, path))
-
-    def _watch_outbox(self) -> None:
-        """Whether the outbox can be written, seen from a thread of its own: a hung mount must not hang /ready."""
-        factor = _FAR if isinstance(self._outbox, S3Store) else 1.0
-        while not self._draining.wait(factor * (_PROBE_SECONDS if self._outbox_trouble is None else _TICK)):
-            self._outbox_trouble = self._probe()
-            if self._workers.begun() and self._outbox_trouble is None and time.monotonic() > self._next_look:
-                self._next_look = time.monotonic() + _LOOK_SECONDS
-                self._recovered()
+    def _look_again(self) -> None:
+        if self._workers.begun():
+            self._recovery.run()
 
     def _await_outbox(self) -> None:
         """100,000 photos that fail one after the other, again and again, would only fill the log."""
-        while self._outbox_trouble and not (self._draining.is_set() or self.source.stopped):
-            self._draining.wait(_TICK)
-
-    def _probe(self) -> str | None:
-        try:
-            self._outbox.probe(time.time_ns())
-        except OSError as error:
-            return str(error)
-        return None
+        self._outbox_watch.wait(lambda: self.source.stopped)
 
     def _counted(self, name: str, more: int) -> None:
         if name in get_args(Counted):
@@ -236,6 +210,13 @@ class Service:
             return None
         return Events(self._arrivals.accept, self.unready, token.get_secret_value() if token else None)
 
+    def invoke(self) -> Invoke:
+        """What the Lambda-compatible endpoint needs."""
+        settings = self._settings
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        guard = Guard(is_loopback(settings.host), key)
+        return Invoke(self._calls, guard, self.unready, self._metrics, settings.photo_timeout_seconds)
+
     def health(self) -> tuple[bool, dict[str, Any]]:
         if self._never_begun():
             return False, {"error": _NOT_BEGUN}
@@ -249,12 +230,8 @@ class Service:
 
     def unready(self) -> list[str]:
         draining = "the service is stopping" if self._draining.is_set() else None
-        reasons = (draining, self.pool.unready(), self.source.attached(), self._unwritable())
+        reasons = (draining, self.pool.unready(), self.source.attached(), self._outbox_watch.unwritable())
         return [reason for reason in reasons if reason]
-
-    def _unwritable(self) -> str | None:
-        trouble = self._outbox_trouble
-        return f"outbox {self._settings.outbox}: {trouble}; make it writable" if trouble else None
 
     def status(self) -> dict[str, Any]:
         return {
@@ -264,7 +241,7 @@ class Service:
             "device": self.pool.device,
             "models": [model.facts for model in self._models()],
             **self._restoration(),
-            "outbox": {"place": str(self._settings.outbox), "conditional": self._conditional},
+            "outbox": {"place": str(self._settings.outbox), "conditional": self._recovery.conditional},
             "source": {
                 "kind": ",".join(self._names),
                 "inbox": str(self._settings.inbox),
@@ -288,7 +265,7 @@ class Service:
         return {"restoration": "available"}
 
     def metrics(self) -> tuple[bytes, str]:
-        self._metrics.load(len(self._board.inflight()), self.source.pending())
+        self._metrics.load(len(self._board.inflight()), self.source.pending(), self._calls.taken)
         for name, attached in self._arrivals.attached.items():
             self._metrics.source_up(name, attached() is None)
         return self._metrics.render()

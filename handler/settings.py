@@ -35,6 +35,7 @@ from handler.values import (
     Seconds,
     Sources,
     Token,
+    Word,
     lower,
     presets_at,
 )
@@ -88,6 +89,11 @@ _QUEUE = About(
     "https://sqs.eu-central-1.amazonaws.com/123456789012/photos",
     "(none)",
 )
+_KEY = About(
+    "What calls of the Lambda-compatible endpoint must bring as `X-API-Key`; without it only loopback is open",
+    "9Kc4tZ",
+    "(none)",
+)
 _TOKEN = About(
     "What `POST /events` must bring as `Authorization: Bearer ...`; required unless `HOST` is loopback",
     "7Hq2vX",
@@ -134,6 +140,10 @@ class CommonSettings(BaseSettings):
     sources: Annotated[Sources, _SOURCES] = ()
     sqs_queue_url: Annotated[QueueUrl | None, _QUEUE] = None
     webhook_token: Annotated[Token | None, _TOKEN] = None
+    max_concurrent_jobs: Annotated[
+        int, Field(ge=1, le=256), About("Calls of the Lambda-compatible endpoint that may run or wait at once", "4")
+    ] = 4
+    api_key: Annotated[Word | None, _KEY] = None
     after: Annotated[
         What,
         BeforeValidator(lower),

@@ -1,7 +1,8 @@
 """Which sources announce photos: what FACECRAFT_SOURCES may say beside the other settings, and its default. Pure."""
 
-from ipaddress import ip_address
 from typing import Final, Literal, get_args
+
+from handler.loopback import is_loopback
 
 Name = Literal["folder", "sqs", "webhook", "poll"]
 
@@ -33,7 +34,7 @@ def chosen(named: tuple[Name, ...], *, bucket: bool, queue: bool, token: bool, h
         )
     if "sqs" in names and not queue:
         raise SourcesError(f"FACECRAFT_SOURCES: sqs needs {_QUEUE}; set it, or write for example poll")
-    if "webhook" in names and not token and not _is_loopback(host):
+    if "webhook" in names and not token and not is_loopback(host):
         raise SourcesError(
             f"{_TOKEN} is required where FACECRAFT_SOURCES has webhook and FACECRAFT_HOST={host} can be reached by "
             "others; set it to a long random word, or write FACECRAFT_HOST=127.0.0.1"
@@ -65,10 +66,3 @@ def _folder(named: tuple[Name, ...], *, queue: bool) -> tuple[Name, ...]:
 def _default(*, queue: bool, token: bool) -> tuple[Name, ...]:
     told: dict[Name, bool] = {"sqs": queue, "webhook": token}
     return tuple(name for name, there in told.items() if there) or ("poll",)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # a name: only this one is the machine itself everywhere
-        return host.lower() == "localhost"

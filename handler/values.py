@@ -63,6 +63,12 @@ def _token(value: SecretStr) -> SecretStr:
     return value
 
 
+def _word(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("is not one word of plain ASCII, which is all that a header is sure to carry")
+    return value
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -85,3 +91,4 @@ Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Sources = Annotated[tuple[Name, ...], BeforeValidator(_names)]
 QueueUrl = Annotated[str, AfterValidator(_queue_url)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
+Word = Annotated[SecretStr, AfterValidator(_word)]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from typing import Protocol
 
 from handler.log import photo_line
@@ -37,7 +38,11 @@ class Workers:
         self._pull = threading.Lock()
         self._events: Iterator[Event] | None = None
         self._well_ended: set[threading.Thread] = set()
-        self._threads = [threading.Thread(target=self._slot, name=f"slot-{number}") for number in range(slots)]
+        self._threads = [self._thread(f"slot-{number}") for number in range(slots)]
+
+    def _thread(self, name: str) -> threading.Thread:
+        """What it logs belongs to whoever made it."""
+        return threading.Thread(target=copy_context().run, args=[self._slot], name=name)
 
     def start(self) -> None:
         self._events = iter(self._source)

@@ -36,7 +36,7 @@ class Watch:
     def __init__(self, folder, models, *, command=WATCH, **settings):
         self.inbox, self.outbox = folder / "in", folder / "out"
         self.inbox.mkdir(exist_ok=True)
-        environ = environment(models, INBOX=self.inbox, OUTBOX=self.outbox, **settings)
+        environ = environment(models, **({"INBOX": self.inbox, "OUTBOX": self.outbox} | settings))
         self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
         self.lines = []
         self._unread = queue.Queue()
@@ -71,6 +71,17 @@ class Watch:
             connection.request("GET", path)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def invoke(self, event, **headers):
+        """A call: its status, headers and answer. Headers with `_` for `-`."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SOON)
+        try:
+            named = {name.replace("_", "-"): each for name, each in headers.items()}
+            connection.request("POST", "/2015-03-31/functions/function/invocations", json.dumps(event), named)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, json.loads(answer.read() or "null")
         finally:
             connection.close()
 
@@ -113,11 +124,15 @@ class Watch:
 
     def closing_lines(self):
         """Those of all photos, once the process has ended."""
+        return [line for line in self.rest() if line["event"].startswith("photo.")]
+
+    def rest(self):
+        """All lines that nobody asked for, once the process has ended."""
         self.process.wait(SOON)
         self._reader.join()
         while not self._unread.empty():
             self.lines.append(json.loads(self._unread.get()))
-        return [line for line in self.lines if line["event"].startswith("photo.")]
+        return self.lines
 
     def report(self, path):
         return json.loads((self.outbox / "reports" / f"{path}.json").read_bytes())

@@ -90,13 +90,12 @@ def test_all_variables_of_the_original_are_accepted():
     assert (given.inbox, given.outbox) == (Path("/app/uploads"), Path("/app/processed"))
     assert given.log_level == "INFO"
     assert [line.split()[0].removeprefix("FACECRAFT_") for line in given.warnings] == [
-        "API_KEY",
         "BATCH_MAX_FILES",
         "CLEANUP_AGE_HOURS",
         "CORS_ORIGINS",
         "DEBUG",
-        "MAX_CONCURRENT_JOBS",
     ]
+    assert (given.max_concurrent_jobs, given.api_key.get_secret_value()) == (4, "secret")
     assert "secret" not in repr(given) + str(given.warnings)
 
 
@@ -135,6 +134,9 @@ def test_all_variables_of_the_original_are_accepted():
         ("INBOX", "s3://bucket/..", "for example s3://photos/in"),
         ("PRESETS", "/nowhere.toml", "/nowhere.toml cannot be read"),
         ("WEBHOOK_TOKEN", "three secret words", "its value is not one word of plain ASCII, or two"),
+        ("API_KEY", "a secret", "its value is not one word of plain ASCII"),
+        ("API_KEY", "s\u00e9cret", "its value is not one word of plain ASCII"),
+        ("MAX_CONCURRENT_JOBS", "0", "greater than or equal to 1; for example FACECRAFT_MAX_CONCURRENT_JOBS=4"),
         ("IDENTITY_LIMIT", "-1", "greater than or equal to 0"),
         ("INBX", "/in", "is not a setting; did you mean FACECRAFT_INBOX?"),
         ("DEFAULT_WITDH", "1", "did you mean FACECRAFT_DEFAULT_WIDTH?"),
@@ -147,9 +149,9 @@ def test_a_fault_names_variable_value_and_fix(name, value, words):
     assert words in line
 
 
-def test_the_token_is_never_shown():
-    given = settings(WEBHOOK_TOKEN="hush-hush")  # noqa: S106 - of the tests
-    assert given.webhook_token.get_secret_value() == "hush-hush"
+def test_token_and_key_are_never_shown():
+    given = settings(WEBHOOK_TOKEN="hush-hush", API_KEY="hush")  # noqa: S106 - of the tests
+    assert (given.webhook_token.get_secret_value(), given.api_key.get_secret_value()) == ("hush-hush", "hush")
     (line,) = faults(FOLDERS | {"FACECRAFT_WEBHOOK_TOKEN": "hush-hush hush-hush hush-hush"})
     assert given.warnings == ("FACECRAFT_WEBHOOK_TOKEN has no effect: webhook is none of the sources (folder)",)
     assert "hush" not in f"{given!r} {given} {given.model_dump()} {given.model_dump_json()} {line}"
@@ -172,7 +174,7 @@ def test_every_line_of_a_bad_presets_file_is_told(tmp_path):
 
 def test_an_empty_value_is_no_value():
     given = settings(PORT="", DEVICE="  ", API_KEY="", TYPO="")
-    assert (given.port, given.device, given.warnings) == (8000, "auto", ())
+    assert (given.port, given.device, given.api_key) == (8000, "auto", None)
 
 
 @pytest.mark.parametrize("word", ["true", "1", "yes", "on", "TRUE", "y", "t"])

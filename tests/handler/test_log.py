@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import threading
 import warnings
 
 import numpy as np
@@ -116,3 +117,39 @@ def test_the_level_of_the_closing_line_follows_the_outcome(stream):
     for outcome in ("done", "skipped", "retried", "failed"):
         log.photo_line(EVENT, outcome)
     assert [line["level"] for line in lines(stream)] == ["INFO", "INFO", "WARNING", "ERROR"]
+
+
+def test_a_tail_holds_what_is_logged_in_it_as_the_log_has_it(stream):
+    logging.getLogger("before").info("before")
+    with log.Tail() as tail:
+        logging.getLogger("facecraft.test").info("source.attached", extra={"source": "földer"})
+    logging.getLogger("after").info("after")
+
+    assert tail.text() == stream.getvalue().splitlines(keepends=True)[1]
+    assert tail not in logging.getLogger().handlers
+
+
+def test_lines_name_the_request_that_they_belong_to_and_no_others(stream):
+    with log.requested("id-1"):
+        logging.getLogger("call").info("mine")
+    logging.getLogger("call").info("nobody's")
+
+    assert [line.get("request_id") for line in lines(stream)] == ["id-1", None]
+
+
+def test_a_tail_is_the_last_4_kb(stream):
+    with log.Tail() as tail:
+        for number in range(100):
+            logging.getLogger("long").info("%03d%s", number, "x" * 100)
+
+    assert len(tail.text()) == 4096
+    assert stream.getvalue().endswith(tail.text())
+
+
+def test_a_tail_does_not_hear_other_threads(stream):
+    with log.Tail() as tail:
+        other = threading.Thread(target=logging.getLogger("other").info, args=["other"])
+        other.start()
+        other.join()
+
+    assert (tail.text(), lines(stream)[0]["event"]) == ("", "other")

@@ -45,14 +45,25 @@ def test_what_is_not_done_is_no_success():
 
 def test_gauges_say_how_things_are_now():
     metrics = Metrics()
-    metrics.load(inflight=2, pending=17)
-    metrics.load(inflight=1, pending=0)
+    metrics.load(inflight=2, pending=17, calls=3)
+    metrics.load(inflight=1, pending=0, calls=2)
     metrics.source_up("folder", True)
     metrics.waited(-0.001)
     seen = samples(metrics)
     assert (seen["facecraft_inflight",], seen["facecraft_pending",]) == (1, 0)
+    assert seen["facecraft_invocations_inflight",] == 2
     assert seen["facecraft_source_up", "folder"] == 1
     assert (seen["facecraft_queue_wait_seconds_count",], seen["facecraft_queue_wait_seconds_sum",]) == (1, 0)
+
+
+def test_calls_are_counted_by_their_end_and_timed_where_they_began():
+    metrics = Metrics()
+    metrics.called("done", 0.5)
+    metrics.called("throttled")
+    seen = samples(metrics)
+    ends = ("done", "failed", "timed_out", "throttled", "refused")
+    assert [seen["facecraft_invocations_total", end] for end in ends] == [1, 0, 0, 1, 0]
+    assert (seen["facecraft_invocation_seconds_count",], seen["facecraft_invocation_seconds_sum",]) == (1, 0.5)
 
 
 def test_counters_count():

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from handler.log import Tail
 from handler.outcome import Done, Failed, Rejected, Skipped, Vanished
 from handler.worker import Workers
 from sources.base import Event
@@ -127,6 +128,15 @@ def test_every_event_is_settled_exactly_once_and_told_of():
     assert len(source.retried) == 120
     assert sorted(heard.taken_paths) == sorted(heard.settled_paths)
     assert len(heard.taken_paths) == 180
+
+
+def test_what_slots_log_belongs_to_the_call_that_made_them(caplog):
+    caplog.set_level(logging.INFO)
+    with Tail() as tail:
+        assert started(MemorySource(events(2)), lambda _: Skipped(), 2).wait(SOON)
+    assert started(MemorySource(events(1)), lambda _: Skipped()).wait(SOON)
+
+    assert tail.text().count("photo.skipped") == 2
 
 
 @pytest.mark.parametrize(
