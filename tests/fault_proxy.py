@@ -5,18 +5,31 @@ import threading
 from contextlib import suppress
 
 _CHUNK = 65_536
+_SLOW_CHUNK, _SLOW_PAUSE = 2048, 0.02
+
+
+def _answer(status, body):
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}Connection: close\r\n\r\n{body}".encode()
 
 
 class FaultProxy:
     """Forwards to `target`, `host:port`. Use as a context; `endpoint` is where clients go.
 
     `harm` holds for each new connection: None; "refused" (closed at once); "cut" (the answer ends after `after` bytes);
-    "stuck" (no answer, until the context ends or `relieve`); or bytes, which are the answer (`BUSY`). `once` harms
-    the next `harmed` connections only.
+    "late" (the answer is lost: the server gets the request, the client nothing); "slow" (2 KB every 20 ms); "stuck" (no
+    answer, until there is another harm or none); or bytes, which are the answer (`BUSY`). With `times` the next so many
+    connections only are harmed.
     """
 
     BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     BROKEN = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    SKEWED = _answer(
+        "403 Forbidden",
+        "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the server's "
+        "time is too large.</Message></Error>",
+    )
+    """What S3 says to a client whose clock is wrong."""
 
     def __init__(self, target):
         host, _, port = target.rpartition(":")
@@ -87,20 +100,22 @@ class FaultProxy:
             elif harm == "stuck":
                 self._relieved.wait()
             elif harm != "refused":
-                self._forward(client, self.after if harm == "cut" else None)
+                self._forward(client, {"cut": self.after, "late": 0}.get(harm), slow=harm == "slow")
         with self._lock:
             self._open.discard(client)
 
-    def _forward(self, client, most):
+    def _forward(self, client, most, *, slow):
         with socket.create_connection(self._target, timeout=30) as server:
             back = threading.Thread(target=self._pipe, args=(client, server, None), daemon=True)
             back.start()
-            self._pipe(server, client, most)
+            self._pipe(server, client, most, slow=slow)
             back.join(30)
 
-    def _pipe(self, source, target, most):
+    def _pipe(self, source, target, most, *, slow=False):
         with suppress(OSError):
-            while (data := source.recv(_CHUNK)) and most != 0:
+            while (data := source.recv(_SLOW_CHUNK if slow else _CHUNK)) and most != 0:
+                if slow:
+                    self._relieved.wait(_SLOW_PAUSE)
                 data = data if most is None else data[:most]
                 target.sendall(data)
                 most = None if most is None else most - len(data)

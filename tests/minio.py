@@ -10,11 +10,14 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
 import pytest
 from botocore.config import Config
+
+from sources import aws
 
 VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
 CACHE = Path(os.environ.get("FACECRAFT_TEST_CACHE", Path.home() / ".cache" / "facecraft")) / "bin"
@@ -123,6 +126,30 @@ class Minio:
             "s3", endpoint_url=f"http://{endpoint or self.endpoint}", region_name="us-east-1",
             aws_access_key_id="facecraft", aws_secret_access_key=SECRET, config=Config(**config),
         )  # fmt: skip
+
+    def environ(self, endpoint=None):
+        """boto3's variables that lead to it, or to what stands between."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://{endpoint or self.endpoint}",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "facecraft",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+        }
+
+    @contextmanager
+    def reached(self):
+        """Stores of this process lead to it, as long as the context lasts."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environ().items():
+                patch.setenv(name, value)
+            aws.client.cache_clear()
+            yield
+            aws.client("s3").close()
+            aws.client.cache_clear()
+
+    def queued(self):
+        """The events that it has not told yet."""
+        return [path.name for path in self.queue.rglob("*") if path.is_file()]
 
     def notify(self, bucket, prefix="in/"):
         """Everything that is made below the prefix is told."""

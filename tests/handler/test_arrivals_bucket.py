@@ -4,7 +4,6 @@ import json
 import queue
 import threading
 import uuid
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -16,9 +15,7 @@ from handler.naming import report_path
 from handler.sink import Sink
 from sources import aws
 from sources.files import FileStore
-from sources.s3 import S3Store
 from sources.sqs import SqsSource
-from tests.fault_proxy import FaultProxy
 from tests.s3_servers import s3_at
 
 SOON = 30.0
@@ -259,54 +256,3 @@ def test_the_queue_s_limit_of_attempts_is_told(told):
     arrivals.source.ack(next(iter(arrivals.source)))
     assert arrivals.most_attempts() == 2
     arrivals.source.close()
-
-
-class Harm:
-    """An inbox behind a proxy, and a service that looks every 50 ms."""
-
-    def __init__(self, bucket, proxy):
-        self.counts = Counter()
-        self.proxy = proxy
-        self.bucket = replace(bucket, rescan_seconds=0.05, on_count=self.count)
-
-    def count(self, name, more):
-        self.counts[name] += more
-
-
-@pytest.fixture
-def harm(moto):
-    with FaultProxy(moto.removeprefix("http://")) as proxy, s3_at(f"http://{proxy.endpoint}") as stores:
-        yield Harm(Bucket(stores("in"), stores("out"), NEVER, dated=True, on_count=lambda *_: None), proxy)
-
-
-@pytest.mark.parametrize("fault", [FaultProxy.BUSY, FaultProxy.BROKEN, "refused", "cut"])
-def test_faults_that_pass_are_not_noticed(harm, fault):
-    put(harm.bucket, *(f"{number}.jpg" for number in range(5)))
-    harm.proxy.do(fault, times=2)
-    assert found(harm.bucket) == [f"{number}.jpg" for number in range(5)]
-    assert harm.proxy.harmed == 2
-
-
-@pytest.mark.parametrize("fault", [FaultProxy.BUSY, "refused", "cut"])
-def test_faults_that_stay_are_told_and_once_they_end_nothing_is_lost_or_doubled(harm, fault):
-    paths = [f"{number}.jpg" for number in range(5)]
-    put(harm.bucket, *paths)
-    harm.proxy.do(fault)
-    with running(harm.bucket, ("poll",)) as (arrivals, next_event):
-        until(lambda: "cannot be scanned" in (arrivals.source.attached() or ""))
-        harm.proxy.do(None)
-        assert sorted(next_event().path for _ in paths) == paths
-        until(lambda: arrivals.source.attached() is None)
-        assert arrivals.source.pending() == 0
-
-
-def test_a_name_that_is_not_known_is_told():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", "http://facecraft.invalid:9")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_MAX_ATTEMPTS"):
-            patch.setenv(name, "1")
-        aws.client.cache_clear()
-        bucket = Bucket(S3Store("b", "in"), S3Store("b", "out"), NEVER, dated=True, on_count=lambda *_: None)
-        with running(bucket, ("poll",)) as (arrivals, _):
-            until(lambda: "facecraft.invalid" in (arrivals.source.attached() or ""))
-        aws.client.cache_clear()

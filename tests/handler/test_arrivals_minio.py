@@ -10,9 +10,8 @@ from handler.events_route import Events
 from handler.naming import report_path
 from handler.server import ServerThread, make_app
 from handler.sink import Sink
-from sources import aws
 from sources.s3 import S3Store
-from tests.minio import SECRET, Minio, free_port
+from tests.minio import Minio, free_port
 
 SOON = 60.0
 TOKEN = "7Hq2vX"  # noqa: S105 - of the tests
@@ -74,21 +73,11 @@ class Service:
 @pytest.fixture
 def minio(tmp_path):
     port = free_port()
-    with Minio(tmp_path, f"http://127.0.0.1:{port}/events", TOKEN) as server, pytest.MonkeyPatch.context() as patch:
-        values = {
-            "ENDPOINT_URL": f"http://{server.endpoint}",
-            "ACCESS_KEY_ID": "facecraft",
-            "SECRET_ACCESS_KEY": SECRET,
-        }
-        for name, value in (values | {"DEFAULT_REGION": "us-east-1"}).items():
-            patch.setenv(f"AWS_{name}", value)
-        aws.client.cache_clear()
+    with Minio(tmp_path, f"http://127.0.0.1:{port}/events", TOKEN) as server, server.reached():
         server.client().create_bucket(Bucket="photos")
         server.notify("photos")
         server.hook_port = port
         yield server
-        aws.client("s3").close()
-        aws.client.cache_clear()
 
 
 def reports(bucket):
