@@ -32,8 +32,8 @@ minio: .venv/installed ## build the MinIO server that some tests need (needs Go,
 test: .venv/installed models/u2netp.onnx ## run the tests (with the smallest cut-out model)
 	$(BIN)/python -m pytest
 
-chaos: .venv/installed ## kill everything N=200 times while photos arrive, and count what was lost (SEED=...)
-	$(BIN)/python -m tests.chaos $(or $(N),200) $(if $(SEED),--seed $(SEED))
+chaos: .venv/installed ## kill everything N=200 times while photos arrive, and count what was lost (SEED=..., BUCKET=minio)
+	$(BIN)/python -m tests.chaos $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(BUCKET),--bucket $(BUCKET))
 
 lint: .venv/installed ## check style and types
 	$(BIN)/ruff check .

@@ -43,33 +43,42 @@ class Audit:
         return not any(self.faults().values())
 
 
-def unreported(inbox, outbox):
-    """The photos (from the inbox) whose current content has no report."""
-    return [path for path in inbox.list() if not _is_reported(inbox, outbox, path)]
+def contents(inbox):
+    """What lies in an inbox of photos alone: the sums of each one and of its sidecar, which none of them has."""
+    return {path: (sha256(inbox.read(path).data).hexdigest(), None) for path in inbox.list()}
 
 
-def _is_reported(inbox, outbox, path):
-    report = _report(outbox, path)
-    return report is not None and report["source"].get("sha256") == sha256(inbox.read(path).data).hexdigest()
+def unreported(photos, outbox):
+    """Those of the photos (path to the sums of photo and sidecar) whose current content has no report."""
+    return {path: sums for path, sums in photos.items() if _reported_sums(outbox, path) != sums}
 
 
-def _report(outbox, path):
+def _reported_sums(outbox, path):
     try:
-        return json.loads(outbox.read(report_path(path)).data)
+        source = json.loads(outbox.read(report_path(path)).data)["source"]
     except FileNotFoundError:
         return None
+    return source.get("sha256"), source.get("sidecar_sha256")
 
 
 def audited(feeder, outbox_folder, logs, before, *, light):
     """`before` is what `snapshot` gave of the inbox when the last photo had come."""
     inbox, outbox = FileStore(feeder.inbox), FileStore(outbox_folder)
     audit = Audit()
-    audit.lost += unreported(inbox, outbox)
     _check_inbox(audit, feeder, before)
+    check_outbox(audit, feeder, inbox, outbox, light=light)
+    audit.lost += unreported(contents(inbox), outbox)
+    audit.doubled += done_twice(logs)
+    audit.left_over += [path.name for path in outbox_folder.rglob(".facecraft-*")]
+    return audit
+
+
+def check_outbox(audit, feeder, inbox, outbox, *, light):
+    """Reports, images, and what nobody names."""
     named = Counter()
     for place in outbox.list("reports"):
         report = json.loads(outbox.read(place).data)
-        path = _path(report, feeder.inbox)
+        path = path_of(report["source"]["uri"], inbox)
         if report_path(path) != place:
             audit.doubled.append(f"{place} is about {path!r}")
         _check_outcome(audit, feeder, path, report, light=light)
@@ -77,11 +86,8 @@ def audited(feeder, outbox_folder, logs, before, *, light):
             named[file["name"]] += 1
             _check_image(audit, outbox, file, report, light=light)
     audit.doubled += [name for name, number in named.items() if number > 1]
-    audit.doubled += _done_twice(logs)
     audit.left_over += [name for name in outbox.list() if name not in named and not name.startswith("reports/")]
     audit.left_over += [name for folder in (".facecraft/tmp", ATTEMPTS) for name in outbox.stamps(folder)]
-    audit.left_over += [path.name for path in outbox_folder.rglob(".facecraft-*")]
-    return audit
 
 
 def snapshot(folder):
@@ -90,10 +96,13 @@ def snapshot(folder):
     return {path: (*found[:7], found.st_mtime_ns, found.st_ctime_ns) for path, found in stats}
 
 
-def _path(report, inbox):
-    uri = report["source"]["uri"]
-    whole = unquote_to_bytes(uri.removeprefix("file://")).decode("utf-8", "surrogateescape")
-    return whole.removeprefix(f"{inbox}/")
+def path_of(uri, inbox):
+    """The photo's path below the inbox; a bucket's URIs are plain, those of files percent-encoded."""
+    root = inbox.uri("")
+    if not uri.startswith("file:"):
+        return uri.removeprefix(root)
+    plain, root = (unquote_to_bytes(each).decode("utf-8", "surrogateescape") for each in (uri, root))
+    return plain.removeprefix(root)
 
 
 def _check_inbox(audit, feeder, before):
@@ -132,8 +141,11 @@ def _check_image(audit, outbox, file, report, *, light):
         audit.torn.append(f"{file['name']!r} was made from another content")
 
 
-def _done_twice(logs):
+def done_twice(logs):
+    """What the logs call done more often than once. Of the event of a sidecar alone no version is told."""
     text = "".join(log.read_text() for log in logs).splitlines()
     lines = [json.loads(line) for line in text if line.startswith("{") and line.endswith("}")]
     done = Counter((line["uri"], line["version"]) for line in lines if line["event"] == "photo.done")
-    return [f"{uri} was done {number} times in one version" for (uri, _), number in done.items() if number > 1]
+    return [
+        f"{uri} was done {number} times in one version" for (uri, told), number in done.items() if told and number > 1
+    ]

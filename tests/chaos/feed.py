@@ -15,22 +15,52 @@ ODD = (
 _TICK = 0.004
 
 
-class Feeder:
+class Photos:
+    """Names and contents; `good` and `others` are the sums of those that have a portrait and of the rest."""
+
+    def __init__(self, photo, seed):
+        """`photo` is a whole JPEG; each that is made of it is another one."""
+        self._photo, self._random, self._number = photo, random.Random(seed), 0
+        self.good, self.others = set(), set()
+        self.broken = sorted(path for path in BAD.iterdir() if path.stat().st_size < 50_000 and path.suffix != ".tsv")
+
+    def name(self):
+        self._number += 1
+        folder = self._random.choice(("", "", "sales/", "sales/north/", "été/"))
+        return f"{folder}{self._number}.jpg"
+
+    def content(self):
+        """Another photo each time: a comment makes it so."""
+        text = b"%d-%d" % (self._number, self._random.getrandbits(64))
+        data = self._photo[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + self._photo[2:]
+        self.good.add(sum_of(data))
+        return data
+
+    def broken_one(self):
+        """Name and content."""
+        broken = self._random.choice(self.broken)
+        self.others.add(sum_of(broken.read_bytes()))
+        return f"{self.name()}.{broken.name}", broken.read_bytes()
+
+    def empty_one(self):
+        """Name and content."""
+        self.others.add(sum_of(b""))
+        return self.name(), b""
+
+
+class Feeder(Photos):
     """Use as a context: at the end all that was begun is finished."""
 
     def __init__(self, inbox, photo, seed, *, pause=_TICK):
-        """`photo` is a whole JPEG; each that arrives is another one."""
-        self.inbox, self._photo, self._pause = inbox, photo, pause
+        super().__init__(photo, seed)
+        self.inbox, self._pause = inbox, pause
         self._aside = inbox.with_name("aside")
         self._aside.mkdir()
-        self._random = random.Random(seed)
-        self._number = 0
         self._running, self._halt = [], threading.Event()
         self._being_written = set()
-        self.photos, self.good, self.others = set(), set(), set()
+        self.photos = set()
         self._thread = threading.Thread(target=self._feed)
         self.ways = [getattr(self, name) for name in dir(type(self)) if name.startswith("way_")]
-        self.broken = sorted(path for path in BAD.iterdir() if path.stat().st_size < 50_000 and path.suffix != ".tsv")
 
     def __enter__(self):
         for poison in POISON:
@@ -55,18 +85,6 @@ class Feeder:
         if next(way, "over") == "over":
             self._running.remove(way)
 
-    def _name(self):
-        self._number += 1
-        folder = self._random.choice(("", "", "sales/", "sales/north/", "été/"))
-        return f"{folder}{self._number}.jpg"
-
-    def _content(self):
-        """Another photo each time: a comment makes it so."""
-        text = b"%d-%d" % (self._number, self._random.getrandbits(64))
-        data = self._photo[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + self._photo[2:]
-        self.good.add(_sum(data))
-        return data
-
     def _place(self, name):
         place = self.inbox / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -75,31 +93,31 @@ class Feeder:
 
     def _begun(self):
         """A new place that the other ways leave alone until it is no longer among those being written."""
-        place = self._place(self._name())
+        place = self._place(self.name())
         self._being_written.add(place)
         return place
 
     def _whole(self, name, data=None):
         place = self._place(name)
-        place.write_bytes(self._content() if data is None else data)
+        place.write_bytes(self.content() if data is None else data)
         return place
 
     def _moved(self, name, data=None):
         aside = self._aside / str(self._number)
-        aside.write_bytes(self._content() if data is None else data)
+        aside.write_bytes(self.content() if data is None else data)
         return aside.rename(self._place(name))  # its new path
 
     def _one_there(self):
         there = sorted(path for path in self.photos - self._being_written if path.name[0].isdigit())
-        return self._random.choice(there) if there else self._whole(self._name())
+        return self._random.choice(there) if there else self._whole(self.name())
 
     # The ways: each is a generator, and may be left between any two of its steps
 
     def way_written(self):
-        yield self._whole(self._name())
+        yield self._whole(self.name())
 
     def way_slowly_written(self):
-        data, chunk = self._content(), self._random.choice((1000, 3000, 8000))
+        data, chunk = self.content(), self._random.choice((1000, 3000, 8000))
         place = self._begun()
         with place.open("wb", buffering=0) as file:
             for start in range(0, len(data), chunk):
@@ -112,26 +130,26 @@ class Feeder:
         place = self._begun()
         place.touch()
         yield from [None] * self._random.choice((0, 10, 100))
-        place.write_bytes(self._content())
+        place.write_bytes(self.content())
         self._being_written.discard(place)
 
     def way_part_then_renamed(self):
         place = self._begun()
         part = place.with_name(place.name + self._random.choice((".part", ".tmp", ".crdownload")))
-        part.write_bytes(self._content())
+        part.write_bytes(self.content())
         yield
         part.rename(place)
         self._being_written.discard(place)
 
     def way_moved(self):
-        yield self._moved(self._name())
+        yield self._moved(self.name())
 
     def way_moved_tree(self):
         tree = self._aside / f"tree {self._number}"
         for _ in range(3):
-            photo = tree / "deep" / f"{self._name().rpartition('/')[2]}"
+            photo = tree / "deep" / f"{self.name().rpartition('/')[2]}"
             photo.parent.mkdir(parents=True, exist_ok=True)
-            photo.write_bytes(self._content())
+            photo.write_bytes(self.content())
         yield
         self.photos.update(self.inbox / path.relative_to(self._aside) for path in tree.rglob("*.jpg"))
         yield tree.rename(self.inbox / tree.name)
@@ -146,23 +164,20 @@ class Feeder:
         yield place.chmod(0o640)
 
     def way_two_names_one_content(self):
-        first, second = self._whole(self._name()), self._place(self._name())
+        first, second = self._whole(self.name()), self._place(self.name())
         yield self._random.choice((os.link, lambda *_: second.write_bytes(first.read_bytes())))(first, second)
 
     def way_odd_name(self):
         yield self._moved(self._random.choice(ODD))
 
     def way_broken(self):
-        broken = self._random.choice(self.broken)
-        self.others.add(_sum(broken.read_bytes()))
-        yield self._whole(f"{self._name()}.{broken.name}", broken.read_bytes())
+        yield self._whole(*self.broken_one())
 
     def way_empty(self):
-        self.others.add(_sum(b""))
-        yield self._whole(self._name(), b"")
+        yield self._whole(*self.empty_one())
 
     def way_vanishes(self):
-        place = self._random.choice((self._whole, self._moved))(self._name())
+        place = self._random.choice((self._whole, self._moved))(self.name())
         yield from [None] * self._random.choice((0, 5, 30))
         self.photos.discard(place)
         yield place.unlink(missing_ok=True)
@@ -173,5 +188,5 @@ class Feeder:
         yield place.rename(self._aside / f"taken {self._number} {self._random.getrandbits(32)}")
 
 
-def _sum(data):
+def sum_of(data):
     return sha256(data).hexdigest()

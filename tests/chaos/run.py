@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 
 from sources.files import FileStore
-from tests.chaos.audit import audited, snapshot, unreported
+from tests.chaos.audit import audited, contents, snapshot, unreported
 from tests.chaos.feed import Feeder
 from tests.chaos.services import LIGHT, REAL, Services, kill
 
@@ -45,6 +45,6 @@ def _come_to_rest(folder, services, pause):
     for _ in range(REST_SECONDS):
         if services.process.poll() is not None:
             return
-        if not outbox.stamps(".facecraft/attempts") and not unreported(inbox, outbox):
+        if not outbox.stamps(".facecraft/attempts") and not unreported(contents(inbox), outbox):
             return
         pause.wait(1)

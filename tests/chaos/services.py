@@ -18,12 +18,14 @@ REAL, LIGHT = ("-m", "handler", "watch"), ("-m", "tests.chaos.light_service")
 class Services:
     """One after the other, on one inbox and outbox. Use as a context: what still runs is killed at the end."""
 
-    def __init__(self, folder, command, models, **settings):
+    def __init__(self, folder, command, models, environ=None, **settings):
+        """`environ`: variables that are not ours."""
         self._command = [sys.executable, *command]
         self.folder, self.logs, self.process = folder, [], None
         for name in ("home", "tmp"):
             (folder / name).mkdir()
-        self._environ = environment(models, INBOX=folder / "in", OUTBOX=folder / "out", **settings)
+        self._environ = environment(models, **{"INBOX": folder / "in", "OUTBOX": folder / "out"} | settings)
+        self._environ |= environ or {}
         self._environ |= {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def __enter__(self):
@@ -96,12 +98,20 @@ DEATHS = (
 )
 
 
-def kill(services, rng):
-    """One death of some kind; its name, None where there was no worker. A service runs again, or still, afterwards."""
-    name, whom, number, times, codes, _ = rng.choices(DEATHS, [death[-1] for death in DEATHS])[0]
+def at_once():
+    pass
+
+
+def kill(services, rng, deaths=DEATHS, away=at_once):
+    """One death of some kind; its name, None where there was no worker. A service runs again, or still, afterwards.
+
+    `away` returns when a service that has ended may start again.
+    """
+    name, whom, number, times, codes, _ = rng.choices(deaths, [death[-1] for death in deaths])[0]
     if whom == "worker":
         return name if services.hit_a_worker(rng, number) else None
     code = services.stop(number, group=whom == "group", times=times)
     assert code in codes, f"{name}: exit code {code}"
+    away()
     services.start()
     return name
