@@ -8,6 +8,7 @@ import functools
 import os
 import resource
 import signal
+import threading
 from hashlib import sha256
 
 import numpy as np
@@ -24,6 +25,8 @@ from pipeline.portrait import Rendered, Result
 from pipeline.provenance import mark, refuse_own
 
 SIDE = 96
+SLOW_SECONDS = 8
+"""How long a photo takes whose name begins so."""
 
 
 class Light:
@@ -84,6 +87,7 @@ MISCHIEF = {
     "segv": functools.partial(_dies, signal.SIGSEGV),
     "oom": functools.partial(_dies, signal.SIGKILL),  # as the kernel's out-of-memory killer does it
     "hang": signal.pause,
+    "slow": functools.partial(threading.Event().wait, SLOW_SECONDS),
     "greedy": _greedy,
 }
 
