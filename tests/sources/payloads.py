@@ -61,8 +61,8 @@ def minio(key=ODD, name="s3:ObjectCreated:Put", source="minio:s3", **fields):
     return {"EventName": name, "Key": f"photos/{key}", "Records": [one]}
 
 
-def ceph(key=ODD):
-    one = record(key, "ObjectCreated:Put", "ceph:s3", "2.2", versionId="", sequencer="F7E6D75DC742D108")
+def ceph(key=ODD, name="ObjectCreated:Put"):
+    one = record(key, name, "ceph:s3", "2.2", versionId="", sequencer="F7E6D75DC742D108")
     one["s3"]["object"] |= {"metadata": [{"key": "x-amz-meta-a", "val": "b"}], "tags": []}
     return direct(one | {"eventId": f"1575221657.102001.{ETAG}", "opaqueData": "me@example.com"})
 

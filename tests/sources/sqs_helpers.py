@@ -91,8 +91,8 @@ class CloudQueue:
         found = self._attributes()
         return tuple(int(found[f"ApproximateNumberOfMessages{kind}"]) for kind in ("", "NotVisible"))
 
-    def comes_to(self, counts):
-        pause, deadline = threading.Event(), time.monotonic() + SOON
+    def comes_to(self, counts, seconds=SOON):
+        pause, deadline = threading.Event(), time.monotonic() + seconds
         while self.counts() != counts:
             if time.monotonic() > deadline:
                 return False

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from tests.sources.bodies import CREATED, IGNORED, NAMED, SEVERAL, WRONG
 from tests.sources.sqs_helpers import SOON, Cloud, Run
-from tests.sources.test_envelopes import CREATED, IGNORED, WRONG
 
 KEY = "in/a+b c/é%25.jpg"
 
@@ -65,14 +65,17 @@ def test_a_photo_is_yielded_whatever_way_its_event_takes(cloud, queue, way):
         assert run.nothing(0)
 
 
+def messages(bodies):
+    """What a message can hold: text, and some of it."""
+    return [body for body in bodies if body != "" and not isinstance(body, bytes)]
+
+
 def test_of_all_bodies_that_there_are_each_is_worked_on_or_deleted_or_a_dead_letter(cloud, queue):
-    sendable = [body for body, _ in (*CREATED.values(), *IGNORED.values(), *WRONG.values()) if body != ""]
-    sendable = [body for body in sendable if not isinstance(body, bytes)]
-    wrong = [body for body, _ in WRONG.values() if body != "" and not isinstance(body, bytes)]
-    dead = queue.redrive(2)
-    for body in sendable:
+    wrong = messages(body for body, _ in WRONG.values())
+    well = messages(body for table in (CREATED, IGNORED, SEVERAL, NAMED) for body, *_ in table.values())
+    dead, paths = queue.redrive(2), set()
+    for body in wrong + well:
         queue.send(body)
-    paths = set()
     with Run(cloud.client("sqs"), queue.url, slots=10) as run:
 
         def work():
@@ -82,9 +85,11 @@ def test_of_all_bodies_that_there_are_each_is_worked_on_or_deleted_or_a_dead_let
 
         worker = threading.Thread(target=work)
         worker.start()
-        assert dead.comes_to((len(wrong), 0))
-        assert queue.comes_to((0, 0))
+        assert dead.comes_to((len(wrong), 0), 60)
+        assert queue.comes_to((0, 0), 60)
         run.source.stop()
         worker.join(SOON)
-    assert paths == {"a+b c/é%25.jpg", "a%20b+c.jpg", "a.versions/v_61ab"}
-    assert run.counts["events"] + run.counts["ignored"] == len(sendable) - len(wrong)
+    told = {"a+b c/é%25.jpg", "a%20b+c.jpg", "a.versions/v_61ab", "second.jpg"}
+    assert paths == told | {name for _, name in NAMED.values()} | {f"{number}.jpg" for number in range(100)}
+    several = sum(len(created) + len(ignored) for _, created, ignored in SEVERAL.values())
+    assert run.counts["events"] + run.counts["ignored"] == len(well) - len(SEVERAL) + several
