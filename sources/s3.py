@@ -108,12 +108,16 @@ class S3Store:
 
     def delete(self, path: str, version: str | None = None) -> None:
         """See Store. With a version, only where that one stands, else Conflict."""
-        only = {}
         if version is not None:
             self._check(path, version)  # not every server keeps the condition
-            only = {"IfMatch": f'"{version}"'} if self.conditional else {}
+        only = {} if version is None else condition(version)
         with suppress(FileNotFoundError), as_files_have_them(self.uri(path)):
-            self._call("delete_object", self._key(path), **only)
+            try:
+                self._call("delete_object", self._key(path), **only)
+            except ClientError as error:
+                if not only or told(error)[1] != HTTPStatus.NOT_IMPLEMENTED:
+                    raise
+                self._call("delete_object", self._key(path))
 
     def move(self, path: str, version: str, target: "S3Store", place: str) -> None:
         """Below `target`, with all that its uploader said of it, before it goes here. Conflict where another version

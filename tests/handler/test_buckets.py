@@ -141,6 +141,22 @@ def test_done_photos_are_taken_out_with_their_sidecars(desk, after):
     assert sorted(path for path in desk.outbox.list() if path.startswith("originals")) == moved
 
 
+@pytest.mark.parametrize("after", ["keep", "tag", "move", "delete"])
+def test_nothing_is_written_into_a_bucket_s_inbox_but_tags(buckets, after):
+    buckets.photo("anna.jpg")
+    event, written = buckets.photo("anna.jpg.toml", b"width = 80"), set()
+
+    def note(params, model, **_):
+        if model.name.startswith(("Put", "Copy", "Create")) and params["Key"].startswith(buckets.inbox.prefix):
+            written.add(model.name)
+
+    aws.client("s3").meta.events.register("before-parameter-build.s3", note)
+    buckets.service(after=after)(replace(event, path="anna.jpg", uri=buckets.inbox.uri("anna.jpg")))
+
+    assert written == ({"PutObjectTagging"} if after == "tag" else set())
+    assert buckets.inbox.exists("anna.jpg") == (after in ("keep", "tag"))
+
+
 def test_what_was_done_already_is_taken_out_too(desk):
     event = desk.photo("anna.jpg")
     desk.service()(event)

@@ -1,12 +1,14 @@
 """What objects have and files have not."""
 
 import errno
+import io
 import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -203,6 +205,27 @@ def test_stamps_are_remembered_until_the_object_is_another():
     Stamps.forget("s3://b/reports-of-this-test/a")
     assert Stamps("s3://b/reports-of-this-test", {"a": "e2@1"}, metadata)["a"] == 7
     assert asked == ["a", "a", "a"]
+
+
+class NotImplementedAnswer(io.BytesIO):
+    def stream(self, **_):
+        yield self.read()
+
+
+def test_a_server_that_knows_no_condition_on_a_delete_deletes_all_the_same(s3):
+    store, refused = s3("in"), []
+
+    def refuse(request, **_):
+        if "If-Match" in request.headers:
+            refused.append(request.method)
+            answer = NotImplementedAnswer(b"<Error><Code>NotImplemented</Code></Error>")
+            return AWSResponse(request.url, 501, {}, answer)
+        return None
+
+    version = store.write("anna.jpg", b"x")
+    aws.client("s3").meta.events.register("before-send.s3.DeleteObject", refuse)
+    store.delete("anna.jpg", version)
+    assert (refused, store.exists("anna.jpg")) == (["DELETE"], False)
 
 
 class Answering(BaseHTTPRequestHandler):
