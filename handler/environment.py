@@ -5,21 +5,19 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from handler import log, modelworker
+from handler import log
 from handler.after import After
 from handler.attempts import Attempts
 from handler.function import Function
-from handler.inprocess import InProcess
+from handler.inprocess import InProcess, load_at_once
 from handler.invocation import Answer, Invocation
 from handler.lambda_settings import LambdaSettings
 from handler.ledger import Ledger
-from handler.modelprocess import Load
-from handler.models import build_kit
+from handler.modelprocess import Loaded
 from handler.process import Process
-from handler.settings import CommonSettings
 from handler.sink import Sink
 from handler.turnstile import Turnstile
-from pipeline.kit import Kit
+from sources import aws
 from sources.s3 import S3Store
 
 _PATIENCE: Final = 0.5
@@ -34,17 +32,14 @@ class Environment:
     An environment may be frozen after any call, or ended without a word: between calls it claims nothing in the outbox.
     """
 
-    def __init__(
-        self,
-        settings: LambdaSettings,
-        build: Callable[[CommonSettings], Kit] = build_kit,
-        load: Load = modelworker.load,
-    ) -> None:
-        """SettingsError, ModelError or AwsSettingsError, with the fix."""
+    def __init__(self, settings: LambdaSettings, load: Callable[[LambdaSettings], Loaded] = load_at_once) -> None:
+        """ModelError or AwsSettingsError, with the fix."""
         log.setup(settings.log_level)
         for line in settings.warnings:
             _log.warning(line)
-        self._pool = InProcess(load(build(settings)), settings.photo_timeout_seconds)
+        if settings.outbox is not None:
+            aws.client("s3")
+        self._pool = InProcess(load(settings), settings.photo_timeout_seconds)
         self._attempts: Attempts | None = None
         self._function = Function(settings, self._pool, self._process(settings))
 

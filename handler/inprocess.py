@@ -1,14 +1,18 @@
 """The models in this very process, for where there can be no workers: a photo that crashes them ends all of it."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Final
 
+from handler import modelworker
 from handler.modelprocess import Loaded, WorkerTimedOut
+from handler.models import build_kit, will_restore
 from handler.pool import PoolUnavailable
 from handler.replies import Job, Reply
+from handler.settings import CommonSettings
 from sources.batch import ANSWER_SECONDS
 
 _FAIR: Final = 0.5
@@ -19,6 +23,15 @@ _LATE: Final = "too little of the call's time was left for this photo"
 
 def _endless() -> float:
     return math.inf
+
+
+def load_at_once(settings: CommonSettings) -> Loaded:
+    """Read and verify the models while their libraries are imported, then load them. ModelError."""
+    warnings.filterwarnings("ignore", "Could not obtain multiprocessing lock")  # there is one process
+    with ThreadPoolExecutor(1) as aside:
+        kit = aside.submit(build_kit, settings)
+        modelworker.import_libraries(restoring=will_restore(settings))
+        return modelworker.load(kit.result())
 
 
 class InProcess:

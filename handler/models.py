@@ -1,6 +1,7 @@
 """Which models the settings ask for, verified."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from handler import libraries
 from handler.settings import CommonSettings
@@ -13,32 +14,39 @@ from pipeline.models import Verified, card, cutout_model, locate, verified
 def build_kit(settings: CommonSettings) -> Kit:
     """Verify the models that a portrait needs, every byte. ModelError says what is wrong with which, and the fix."""
     landmarks = _landmarks(settings)
-    restorer, unrestored = _restorer(settings, landmarks)
+    with ThreadPoolExecutor() as files:  # to read them is most of it, and several are read faster than one
+        points = files.submit(verified, settings.models_dir, landmarks, settings.model_files())
+        cutout = files.submit(verified, settings.models_dir, cutout_model(settings.models_dir).name)
+        mmod = files.submit(_if_present, settings, "mmod")
+        restoring = files.submit(_restorer, settings, landmarks)
+        identity = files.submit(_if_present, settings, "identity")
+    restorer, unrestored = restoring.result()
     return Kit(
-        landmarks=landmarks,
-        cutout=verified(settings.models_dir, cutout_model(settings.models_dir).name),
-        mmod=_if_present(settings, "mmod"),
+        landmarks=points.result(),
+        cutout=cutout.result(),
+        mmod=mmod.result(),
         restorer=restorer,
         unrestored=unrestored,
-        identity=_if_present(settings, "identity") if restorer else None,
+        identity=identity.result() if restorer else None,
         identity_limit=settings.identity_limit,
         device=settings.device,
         threads=max(1, (os.cpu_count() or 1) // settings.workers),
     )
 
 
-def _landmarks(settings: CommonSettings) -> Verified:
-    """68 points, 5, or (`auto`) 68 where that file is present."""
-    files = settings.model_files()
-    if settings.landmarks == "auto":
-        present = locate(settings.models_dir, card("landmarks_68"), files).exists()
-        name = "landmarks_68" if present or not _there(settings, "landmarks_5") else "landmarks_5"
-    else:
-        name = f"landmarks_{settings.landmarks}"
-    return verified(settings.models_dir, name, files)
+def will_restore(settings: CommonSettings) -> bool:
+    """Whether the kit is going to have a restorer, unless its file is wrong."""
+    return settings.restore != "off" and not _unrestorable(settings, _landmarks(settings))
 
 
-def _restorer(settings: CommonSettings, landmarks: Verified) -> tuple[Verified | None, str]:
+def _landmarks(settings: CommonSettings) -> str:
+    """The name of the model: 68 points, 5, or (`auto`) 68 where that file is present."""
+    if settings.landmarks != "auto":
+        return f"landmarks_{settings.landmarks}"
+    return "landmarks_68" if _there(settings, "landmarks_68") or not _there(settings, "landmarks_5") else "landmarks_5"
+
+
+def _restorer(settings: CommonSettings, landmarks: str) -> tuple[Verified | None, str]:
     """The restoration model, or why there is none. ModelError where it is required and cannot be used."""
     if settings.restore == "off":
         return None, "FACECRAFT_RESTORE is off"
@@ -50,9 +58,9 @@ def _restorer(settings: CommonSettings, landmarks: Verified) -> tuple[Verified |
     return None, fault
 
 
-def _unrestorable(settings: CommonSettings, landmarks: Verified) -> str:
+def _unrestorable(settings: CommonSettings, landmarks: str) -> str:
     """What is missing and the fix; a model that is there but wrong is an error of its own."""
-    if landmarks.card.name != "landmarks_68":
+    if landmarks != "landmarks_68":
         return "restoration needs the 68 landmarks (needs_68): run `python -m handler models fetch landmarks_68`."
     if _there(settings, "codeformer"):
         return ""

@@ -40,12 +40,22 @@ class ModelWorker:
         return look(job)
 
 
+def import_libraries(*, restoring: bool) -> None:
+    """What `load` would import, before there is a kit. All of it in one thread: imports of several wait for each other
+    in a circle."""
+    prepare()
+    from pipeline import studio  # noqa: F401, PLC0415  # rembg, onnxruntime and dlib stay out of the service
+
+    if restoring:
+        from pipeline import restorer  # noqa: F401, PLC0415  # torch
+
+
 def load(kit: Kit) -> ModelWorker:
     """All models of this process. ModelError where one does not load, whatever the reason: /ready has to tell it."""
     stderr.as_log_lines()
     prepare()
     try:
-        from pipeline.studio import Studio  # noqa: PLC0415  # rembg, onnxruntime and dlib stay out of the service
+        from pipeline.studio import Studio  # noqa: PLC0415  # as above
 
         return ModelWorker(Studio(kit))
     except ModelError:
