@@ -5,7 +5,7 @@ export PYTHON GPU
 # onnxruntime sends usage statistics when it is imported, unless it is told not to.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help install models demo minio test chaos lint bench quality clean
+.PHONY: help install models demo minio rie test chaos lint bench quality clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -28,6 +28,9 @@ models/u2netp.onnx: .venv/installed
 
 minio: .venv/installed ## build the MinIO server that some tests need (needs Go, 5 minutes, once)
 	@$(BIN)/python -m tests.minio
+
+rie: .venv/installed ## bring AWS' runtime interface emulator, which some tests need (8 MB, once)
+	@$(BIN)/python -m tests.rie
 
 test: .venv/installed models/u2netp.onnx ## run the tests (with the smallest cut-out model)
 	$(BIN)/python -m pytest
