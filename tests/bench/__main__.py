@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tests.bench import codeformer, events, folder, memory, reconcile, speed, webhook
+from tests.bench import codeformer, events, folder, function, memory, reconcile, speed, webhook
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--models", type=Path, default=Path("models"))
@@ -12,6 +12,8 @@ arguments = parser.parse_args()
 
 speed.run(arguments.models, arguments.rounds)
 codeformer.run(arguments.models, arguments.rounds)
+print()
+function.run(arguments.models, arguments.rounds)
 print()
 folder.run(photos=100_000)
 print()

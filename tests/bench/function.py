@@ -1,0 +1,123 @@
+"""The function of AWS Lambda: `python -m tests.bench.function`.
+
+Prints the time from the start of its process to the first answer, beside what its parts take one after the other, and
+what a warm call takes beside the pipeline's own time. Restoration is off: `tests.bench.start` measures what it adds.
+"""
+
+import argparse
+import base64
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline.portrait import Limits
+from pipeline.recipe import Recipe
+from tests.bench.machine import machine
+from tests.runtime_api import RuntimeApi
+
+PHOTO = Path(__file__).parents[1] / "portraits" / "grace_hopper.jpg"
+PARTS = ("imports", "verification", "faces", "cut-out", "first photo", "next photo")
+CALLS = 30
+
+
+def environment(models: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FACECRAFT_", "AWS_"))}
+    return kept | {"FACECRAFT_MODELS_DIR": str(models), "FACECRAFT_RESTORE": "off"}
+
+
+def event() -> dict[str, object]:
+    return {"image": base64.b64encode(PHOTO.read_bytes()).decode()}
+
+
+def parts() -> None:
+    """One after the other in this process; prints their seconds as JSON."""
+    seconds = []
+
+    def timed(part: Callable[[], Any]) -> Any:
+        begun = time.perf_counter()
+        made = part()
+        seconds.append(time.perf_counter() - begun)
+        return made
+
+    timed(_imports)
+    from handler.config import load_lambda
+    from handler.models import build_kit
+    from pipeline import cutout, detect, landmarks, studio
+
+    kit = timed(lambda: build_kit(load_lambda()))
+    timed(lambda: detect.FaceFinder(landmarks.Landmarker(kit.landmarks.path, 68), kit.mmod.path if kit.mmod else None))
+    timed(lambda: cutout.Cutout(kit.cutout.path, kit.device, kit.threads))
+    one, data, limits = studio.Studio(kit), PHOTO.read_bytes(), Limits(20 << 20, 50_000_000)
+    for _ in range(2):
+        timed(lambda: one.process(data, Recipe(), limits, PHOTO.name))
+    print(json.dumps(seconds))
+
+
+def _imports() -> None:
+    """What the init phase imports."""
+    from handler import libraries
+
+    libraries.prepare()
+    import awslambdaric.bootstrap  # noqa: F401
+
+    import pipeline.studio  # noqa: F401
+
+
+def split(models: Path, rounds: int) -> dict[str, float]:
+    """The median of each part, in seconds, each round in a process of its own."""
+    command = [sys.executable, "-m", "tests.bench.function", "--parts"]
+    answers = [
+        subprocess.run(command, env=environment(models), check=True, stdout=subprocess.PIPE) for _ in range(rounds)
+    ]
+    seconds = zip(*(json.loads(answer.stdout) for answer in answers), strict=True)
+    return dict(zip(PARTS, map(statistics.median, seconds), strict=True))
+
+
+def called(models: Path, calls: int) -> tuple[float, float, list[tuple[float, float]]]:
+    """Seconds to the end of the init phase and to the first answer; of further calls all their time, and the steps'."""
+    with RuntimeApi() as api:
+        begun = time.perf_counter()
+        environ = environment(models) | {"AWS_LAMBDA_RUNTIME_API": api.address}
+        process = subprocess.Popen([sys.executable, "-m", "handler", "watch"], env=environ, stderr=subprocess.DEVNULL)
+        try:
+            ready = time.perf_counter() - (begun if api.ready() else 0)
+            api.call(event())
+            first = time.perf_counter() - begun
+            answers = [api.call(event()) for _ in range(calls)]
+        finally:
+            process.kill()
+            process.wait()
+    steps = [sum(answer.body["stages_ms"].values()) / 1000 for answer in answers]
+    return ready, first, [(answer.seconds, own) for answer, own in zip(answers, steps, strict=True)]
+
+
+def run(models: Path, rounds: int) -> None:
+    models = models.resolve()
+    called(models, 0)  # the first one warms the files up
+    starts = [called(models, 0)[:2] for _ in range(rounds)]
+    ready, first = (statistics.median(each) for each in zip(*starts, strict=True))
+    print(f"{machine()}; medians of {rounds}")
+    print(f"function: init {ready:.2f} s, first answer after {first:.2f} s; its parts alone, one after the other:")
+    for name, seconds in split(models, rounds).items():
+        print(f"  {name:13} {seconds:6.2f} s  {100 * seconds / first:4.0f} % of the time to the first answer")
+    _, _, warm = called(models, CALLS)
+    whole, over = (statistics.median(each) for each in zip(*((all_, all_ / own) for all_, own in warm), strict=True))
+    print(f"warm call: {1000 * whole:.0f} ms, {over:.3f} times what its steps take (median of {CALLS})")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parts", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.parts:
+        parts()
+    else:
+        run(arguments.models, arguments.rounds)
