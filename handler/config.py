@@ -54,6 +54,8 @@ _KUBERNETES: Final = re.compile(r"FACECRAFT_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+
 
 _PROBLEMS: Final = MappingProxyType({"int_parsing": "is not a whole number", "float_parsing": "is not a number"})
 
+_INIT_SECONDS: Final = 8.0
+
 _AnySettings = TypeVar("_AnySettings", bound=CommonSettings)
 
 
@@ -102,6 +104,13 @@ def in_lambda(environ: Mapping[str, str] | None = None) -> bool:
 def _image_folders(root: Path) -> dict[str, str]:
     """Inbox and outbox where nobody names others, by field."""
     return {name: str(root / name) for name in ("inbox", "outbox") if (root / name).is_dir()}
+
+
+def init_seconds(environ: Mapping[str, str] | None = None) -> float:
+    """How long a function's init phase may wait for its models: after 10 s Lambda begins it anew, as part of a call.
+    To AWS' emulator it is always part of one, and it tells how long calls may take."""
+    given = (os.environ if environ is None else environ).get("AWS_LAMBDA_FUNCTION_TIMEOUT", "")
+    return min(_INIT_SECONDS, int(given) / 4) if given.isdecimal() else _INIT_SECONDS
 
 
 def load_common(environ: Mapping[str, str] | None = None, **overrides: object) -> CommonSettings:

@@ -1,5 +1,6 @@
 """What a Lambda environment holds from its init on, for all its calls."""
 
+import functools
 import logging
 import os
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Final
 from handler import log
 from handler.after import After
 from handler.attempts import Attempts
+from handler.config import init_seconds
 from handler.function import Function
 from handler.inprocess import InProcess, load_at_once
 from handler.invocation import Answer, Invocation
@@ -39,12 +41,15 @@ class Environment:
             _log.warning(line)
         if settings.outbox is not None:
             aws.client("s3")
-        self._pool = InProcess(load(settings), settings.photo_timeout_seconds)
+        self._pool = InProcess(functools.partial(load, settings), settings.photo_timeout_seconds)
         self._attempts: Attempts | None = None
         self._function = Function(settings, self._pool, self._process(settings))
+        if not self._pool.is_loaded(init_seconds()):
+            _log.warning("models.slow", extra={"next": "the first call waits for them, as long as it has time"})
 
     def answer(self, event: object, invocation: Invocation) -> Answer:
-        """FunctionError where there is none."""
+        """FunctionError where there is none, ModelError where models that were late are not right."""
+        self._pool.is_loaded(0)
         if not self._pool.is_free(_PATIENCE * invocation.remaining()):
             _log.error("models.hang", extra={"next": "this environment ends, and Lambda makes another one"})
             os._exit(1)

@@ -13,11 +13,14 @@ from handler.models import build_kit, will_restore
 from handler.pool import PoolUnavailable
 from handler.replies import Job, Reply
 from handler.settings import CommonSettings
+from pipeline.errors import ModelError
 from sources.batch import ANSWER_SECONDS
 
 _FAIR: Final = 0.5
 """A photo that had so much of its call's time is itself the reason that it did not suffice."""
 
+_BUSY: Final = "the photo before this one is not finished yet"
+_LOADING: Final = "the models are not loaded yet"
 _LATE: Final = "too little of the call's time was left for this photo"
 
 
@@ -36,14 +39,25 @@ def load_at_once(settings: CommonSettings) -> Loaded:
 
 class InProcess:
     """One photo at a time, on a thread that lives as long as the process; `timeout` seconds at most, and never longer
-    than the call has. What native code does not end in time goes on, and is waited for by the next photo."""
+    than the call has. What native code does not end in time goes on, and is waited for by the next photo.
 
-    def __init__(self, loaded: Loaded, timeout: float) -> None:
-        self._loaded, self._timeout = loaded, timeout
+    Loading is begun at once; photos wait for it as for a photo before them.
+    """
+
+    def __init__(self, load: Callable[[], Loaded], timeout: float) -> None:
+        self._timeout = timeout
         self._models = ThreadPoolExecutor(1, "models")
+        self._loading = self._models.submit(load)
         self._remaining: Callable[[], float] = _endless
         self._fair = math.inf
         self._late: Future[Reply] | None = None
+
+    def is_loaded(self, seconds: float) -> bool:
+        """Whether the models are loaded within that time. ModelError where they are not right."""
+        if self._loading not in wait([self._loading], seconds).done:
+            return False
+        self._loading.result()
+        return True
 
     @contextmanager
     def within(self, remaining: Callable[[], float]) -> Iterator[None]:
@@ -65,11 +79,11 @@ class InProcess:
         limit = min(self._timeout, self._remaining() - ANSWER_SECONDS)
         if limit <= 0:
             raise PoolUnavailable(_LATE)
-        future = self._models.submit(self._loaded.work, job)
+        future = self._models.submit(self._work, job)
         if future in wait([future], limit).done:
             return future.result()
         if future.cancel():
-            raise PoolUnavailable("the photo before this one is not finished yet")
+            raise PoolUnavailable(_BUSY if self._loading.done() else _LOADING)
         self._late = future
         if limit < min(self._timeout, self._fair - ANSWER_SECONDS):
             raise PoolUnavailable(_LATE)
@@ -77,4 +91,11 @@ class InProcess:
 
     def look(self, job: Job) -> Reply:
         """Only read the photo: no model is needed for that."""
-        return self._loaded.look(job)
+        return modelworker.look(job)
+
+    def _work(self, job: Job) -> Reply:
+        try:
+            loaded = self._loading.result()
+        except ModelError as error:  # the next call says so
+            raise PoolUnavailable(str(error)) from error
+        return loaded.work(job)

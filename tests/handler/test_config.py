@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from handler.config import CommonSettings, Settings, SettingsError, documented, load, load_common, settings_table
+from handler.config import (
+    CommonSettings,
+    Settings,
+    SettingsError,
+    documented,
+    init_seconds,
+    load,
+    load_common,
+    settings_table,
+)
 from pipeline.portrait import Limits
 
 ROOT = Path(__file__).parents[2]
@@ -288,3 +297,8 @@ def test_only_config_reads_the_environment():
         if re.search(r"\b(environb?|getenvb?)\b\s*[\[.(]|import .*\benviron", path.read_text())
     ]
     assert set(readers) == {"handler/config.py", "handler/libraries.py", "handler/numba_cache.py"}
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(None, 8), ("", 8), ("300", 8), ("3", 0.75), ("many", 8)])
+def test_models_have_as_long_in_the_init_phase_as_lambda_and_its_emulator_give(given, seconds):
+    assert init_seconds({"AWS_LAMBDA_FUNCTION_TIMEOUT": given} if given is not None else {}) == seconds

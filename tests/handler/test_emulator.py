@@ -76,16 +76,20 @@ def test_the_endpoint_answers_as_the_emulator_does(emulator, service, bucket, to
     assert ("errorMessage" in body) == ("X-Amz-Function-Error" in ours[1])
 
 
-def test_the_emulator_s_deadline_of_3_s_ends_a_batch_early(models_dir, bucket):
+@pytest.mark.timeout(300)
+def test_a_deadline_of_3_s_ends_no_batch_of_10_with_less_than_all_that_there_was_time_for(models_dir, bucket):
+    """Not even the first one, whose 3 s hold the loading of the models, too."""
     keys = [bucket.put(f"in/batch/{number}.jpg") for number in range(10)]
     batch = {"Records": [message(key, number) for number, key in enumerate(keys)]}
-    with emulated(models_dir, bucket, DEFAULT_WIDTH=300, DEFAULT_HEIGHT=300) as one:
-        one.invoke(event("direct-base64"))
-    bucket.empty("out/")
-    with emulated(models_dir, bucket, seconds=3) as one:
-        status, body = one.invoke(batch)
-    assert status == 200
-    assert isinstance(body, str) or len(body["batchItemFailures"]) + len(bucket.keys("out/reports/")) == 10
+    left = 10
+    with emulated(models_dir, bucket, seconds=3, DEFAULT_WIDTH=300, DEFAULT_HEIGHT=300) as one:
+        for _ in range(60):
+            _, body = one.invoke(batch)
+            left = left if isinstance(body, str) else len(body["batchItemFailures"])
+            assert len(bucket.keys("out/reports/")) >= 10 - left
+            if not left:
+                break
+    assert {bucket.report(key)["outcome"] for key in keys} == {"done"}
 
 
 def test_a_function_without_models_says_what_to_do(bucket):

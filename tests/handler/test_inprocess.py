@@ -7,7 +7,13 @@ import pytest
 
 from handler.inprocess import InProcess
 from handler.modelprocess import WorkerTimedOut
+from handler.options import Resolved
 from handler.pool import PoolUnavailable
+from handler.replies import Job
+from pipeline.errors import ModelError
+from pipeline.portrait import Limits
+from pipeline.recipe import Recipe
+from sources.memory_store import MemoryStore
 
 
 class Played:
@@ -33,7 +39,7 @@ def models():
 
 @pytest.fixture
 def pool(models):
-    pool = InProcess(models, 60)
+    pool = InProcess(lambda: models, 60)
     yield pool
     assert pool.is_free(30)
 
@@ -110,11 +116,38 @@ def test_the_limit_of_one_call_is_not_that_of_the_next(pool):
 
 
 def test_a_limit_of_its_own_ends_a_photo_where_the_call_has_time(held):
-    pool = InProcess(Played(), 0.1)
+    pool = InProcess(Played, 0.1)
     with pool.within(lambda: 900.0), pytest.raises(WorkerTimedOut, match=r"after 0.1 s"):
         pool.run(held)
 
 
-def test_looking_needs_no_model(pool, models):
-    assert pool.look("anna.jpg") == "saw anna.jpg"
-    assert models.threads == set()
+def test_looking_needs_no_model(held):
+    pool = InProcess(held, 60)
+    seen = pool.look(
+        Job(MemoryStore(held={"anna.jpg": b"photo"}), "anna.jpg", Resolved(Recipe(), {}), {}, Limits(9, 9))
+    )
+    assert (pool.is_loaded(0), seen.seen.sums.bytes) == (False, 5)
+
+
+def test_a_photo_that_comes_before_the_models_waits_for_them():
+    go = threading.Event()
+    pool = InProcess(lambda: Played() if go.wait(60) else None, 60)
+    with pool.within(lambda: 1.1), pytest.raises(PoolUnavailable, match="the models are not loaded yet"):
+        pool.run(lambda: "done")
+    with ThreadPoolExecutor(1) as caller:
+        waiting = caller.submit(pool.run, lambda: "done")
+        go.set()
+        assert waiting.result(30) == "done"
+    assert pool.is_loaded(0)
+
+
+def test_models_that_do_not_load_say_so_whenever_they_are_asked_for():
+    def wrong():
+        raise ModelError("models/u2net.onnx is damaged")
+
+    pool = InProcess(wrong, 60)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="damaged"):
+            pool.is_loaded(30)
+    with pytest.raises(PoolUnavailable, match="damaged"):
+        pool.run(lambda: "done")
