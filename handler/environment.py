@@ -1,4 +1,11 @@
-"""What a Lambda environment holds from its init on, for all its calls."""
+"""What a Lambda environment holds from its init on, for all its calls.
+
+Lambda freezes an environment after any call, for hours, and ends it without a word. So it shows that it lives only
+while a call lasts: between calls nothing in the outbox is its own, and nobody waits for it or suspects it. One that
+ends during a call (out of time or memory, a crash) leaves its marker, and its sign of life grows too old 35 s later.
+Whoever has the photo next counts that end as the photo's attempt, because nothing else ran beside it, and works on it
+at once.
+"""
 
 import functools
 import logging
@@ -29,10 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class Environment:
-    """Loads the models, and answers one call after the other. Nothing that a call brings is kept for the next one.
-
-    An environment may be frozen after any call, or ended without a word: between calls it claims nothing in the outbox.
-    """
+    """Loads the models, and answers one call after the other. Nothing that a call brings is kept for the next one."""
 
     def __init__(self, settings: LambdaSettings, load: Callable[[LambdaSettings], Loaded] = load_at_once) -> None:
         """ModelError or AwsSettingsError, with the fix."""

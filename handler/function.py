@@ -16,7 +16,7 @@ from handler.settings import CommonSettings
 from handler.worker import Workers
 from sources.announced import Announced, shown
 from sources.base import Event
-from sources.batch import BatchSource, told
+from sources.batch import BatchSource, Told, told
 from sources.bucket_inbox import BucketInbox, BucketPhoto
 from sources.s3 import S3Store
 from sources.s3_keys import URI
@@ -106,7 +106,7 @@ class Function:
         process, inbox = self._bucket()
         source, unread = BatchSource(invocation.remaining, "sqs"), []
         for record in records:
-            heard, receives = told(record.get("body"), inbox), _receives(record)
+            heard, receives = _heard(record.get("body"), inbox), _receives(record)
             source.add(record["messageId"], heard.photos, receives)
             if heard.wrong is not None:
                 unread += [record["messageId"]] if receives < _MOST_RECEIVES else []
@@ -117,7 +117,7 @@ class Function:
 
     def _event(self, event: Mapping[str, object], invocation: Invocation) -> Answer:
         """All others: whoever sent it sends it again where the call fails."""
-        heard = told(event, self._inbox() or _NOWHERE)
+        heard = _heard(event, self._inbox() or _NOWHERE)
         if heard.wrong is not None and not heard.photos:
             raise FunctionError("InvalidEvent", f'{heard.wrong}; or send a photo as {{"image": "<base64>"}}')
         process, _ = self._bucket()
@@ -151,6 +151,14 @@ class Function:
             _log.error("function.late", extra={"request": invocation.request_id, "next": "answered without what hangs"})
             source.stop()
         return tuple(outcomes.each)
+
+
+def _heard(body: object, inbox: BucketInbox) -> Told:
+    """An inbox that is not the one that the events are about would otherwise show in no log."""
+    heard = told(body, inbox)
+    if heard.ignored and not heard.photos:
+        _log.info("event.ignored", extra={"number": heard.ignored, "inbox": f"s3://{inbox.bucket}/{inbox.prefix}"})
+    return heard
 
 
 def _photo_at(uri: str, inbox: BucketInbox) -> BucketPhoto:

@@ -97,7 +97,7 @@ def _environment(path):
 
 
 def test_the_service_s_own_process_loads_no_library_that_can_crash_it():
-    heavy = {"torch", "rembg", "onnxruntime", "cv2", "dlib", "numba", "scipy", "pymatting"}
+    heavy = {"torch", "rembg", "onnxruntime", "cv2", "dlib", "numba", "scipy", "pymatting", "awslambdaric"}
     code = "import sys, handler.service, handler.commands, handler.__main__; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 

@@ -245,13 +245,16 @@ def test_without_time_the_call_is_to_come_again(cloud):
         cloud.function()(direct(cloud.record("anna.jpg")), call(left=0.5))
 
 
-def test_photos_that_are_gone_and_things_that_are_no_photos_are_no_errors(cloud):
+def test_photos_that_are_gone_and_things_that_are_no_photos_are_no_errors(cloud, caplog):
+    caplog.set_level("INFO")
     event = direct(cloud.record("gone.jpg"), cloud.record("a.tmp"), record("elsewhere.jpg"))
 
     answer = cloud.function()(event, call())
     assert ([each["outcome"] for each in answer["photos"]], answer["ignored"]) == (["vanished"], 2)
     assert answer["photos"][0]["report"] is None
+    assert "event.ignored" not in caplog.text
     assert cloud.function()(test_event(), call()) == {"photos": [], "ignored": 1}
+    assert "event.ignored" in caplog.text
 
 
 @pytest.mark.parametrize("event", [{"foo": 1}, {}, {"Records": "x"}, [], None, "text", 7, {"Records": [{"a": 1}]}])
@@ -277,6 +280,34 @@ def test_without_a_bucket_events_cannot_be_served(tmp_path, cloud):
             with pytest.raises(FunctionError, match="set FACECRAFT_INBOX and FACECRAFT_OUTBOX") as caught:
                 function(event, call())
             assert caught.value.kind == "NoInbox"
+
+
+values = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["aws:s3", "aws:sqs", "2.1"])
+names = st.sampled_from(
+    ["Records", "eventSource", "eventName", "eventVersion", "s3", "bucket", "object", "key", "name", "body", "Sns",
+     "Message", "Type", "detail", "detail-type", "source", "messageId", "Event", "EventName", "Key", "options"]
+)  # fmt: skip
+events = st.recursive(
+    values | st.builds(record, st.just("elsewhere.jpg")) | st.just(test_event()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=5),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(events)
+def test_every_event_ends_as_an_answer_of_its_kind_or_an_error_that_says_what_to_do(idle, event):
+    try:
+        answer = json.loads(json.dumps(idle(event, call())))
+    except FunctionError as error:
+        assert error.kind == "InvalidEvent"
+        assert str(error)
+        return
+    if "batchItemFailures" in answer:
+        assert set(failures(answer)) <= {one["messageId"] for one in event["Records"]}
+    else:
+        assert answer.keys() == {"photos", "ignored"}
+        assert (answer["photos"], answer["ignored"] > 0) == ([], True)
 
 
 # A photo of the inbox, by its URI
