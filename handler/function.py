@@ -102,10 +102,11 @@ class Function:
     # Events of buckets
 
     def _messages(self, records: Sequence[Mapping[str, Any]], invocation: Invocation) -> Answer:
-        """Those of a queue: what is not settled comes again, message by message."""
+        """Those of a queue: what is not settled comes again, message by message. Those that came most often are first:
+        the queue soon loses patience with them."""
         process, inbox = self._bucket()
         source, unread = BatchSource(invocation.remaining, "sqs"), []
-        for record in records:
+        for record in sorted(records, key=_receives, reverse=True):
             heard, receives = _heard(record.get("body"), inbox), _receives(record)
             source.add(record["messageId"], heard.photos, receives)
             if heard.wrong is not None:

@@ -147,6 +147,18 @@ def test_near_the_deadline_the_rest_is_reported(cloud):
     assert cloud.report("a.jpg")["outcome"] == "done"
 
 
+def test_what_came_most_often_comes_first(cloud):
+    for name in "abc":
+        cloud.photo(f"{name}.jpg")
+    messages = [
+        cloud.message(name, f"{name}.jpg", receives=receives) for name, receives in zip("abc", (1, 4, 2), strict=True)
+    ]
+    function = cloud.function()
+    function({"Records": messages}, call())
+
+    assert [job.path for job in function._process.pool.jobs] == ["b.jpg", "c.jpg", "a.jpg"]
+
+
 @pytest.mark.parametrize("body", ["no JSON", "", "[1]", '{"foo": 1}', None])
 def test_a_message_that_is_not_understood_goes_back_for_a_while_and_is_then_dropped(cloud, caplog, body):
     message = cloud.message("m1", receives=1) | {"body": body}
