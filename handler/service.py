@@ -250,6 +250,7 @@ class Service:
             "counts": self._board.counts(),
             "pending": self.source.pending(),
             "inflight": self._board.inflight(),
+            "invocations": {"inflight": self._calls.taken, "limit": self._calls.limit},
             "worker_deaths": self.pool.deaths,
         }
 

@@ -1,6 +1,8 @@
 """Who may call: with a key, from this machine, out of a browser."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handler.invoke_guard import Guard
 from handler.loopback import is_loopback
@@ -62,3 +64,9 @@ def test_a_web_page_may_not_call_even_where_it_seems_to_be_ours(name, value):
 def test_a_name_that_was_made_to_lead_to_this_machine_is_refused(host):
     why = OPEN.refusal({"Host": host})
     assert why.startswith(f"Host: {host} is no name of this machine alone: call 127.0.0.1 or localhost")
+
+
+@given(st.text() | st.from_regex(r"[a-z0-9.\[\]:@/%-]*", fullmatch=True))
+def test_whatever_stands_in_host_is_judged(host):
+    why = OPEN.refusal({"Host": host})
+    assert why is None or "FACECRAFT_API_KEY" in why

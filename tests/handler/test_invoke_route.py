@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import logging
+import re
 import socket
 import uuid
 
@@ -30,9 +31,13 @@ def desk():
 
 @pytest.fixture
 def client(desk):
-    """boto3's own, as for AWS but for the address."""
+    return boto3_client(desk.url)
+
+
+def boto3_client(url):
+    """As for AWS, but for the address."""
     return boto3.client(
-        "lambda", endpoint_url=desk.url, region_name="eu-central-1",
+        "lambda", endpoint_url=url, region_name="eu-central-1",
         aws_access_key_id="x", aws_secret_access_key="x", config=Config(retries={"total_max_attempts": 1}),  # noqa: S106
     )  # fmt: skip
 
@@ -235,6 +240,15 @@ def test_the_key_opens_and_is_never_told():
         status, kind, message = desk.refused(X_API_Key=KEY.lower())
         assert (status, kind) == (403, "AccessDeniedException")
         assert KEY not in message
+
+
+def test_boto3_sends_the_key_as_the_readme_says(pytestconfig):
+    readme = (pytestconfig.rootpath / "README.md").read_text("utf-8")
+    (hook,) = re.findall(r"^client\.meta\.events\.register\(.*\)$", readme, re.MULTILINE)
+    with Desk(loopback=False, key=KEY) as desk:
+        client = boto3_client(desk.url)
+        eval(hook, {"client": client, "key": KEY})  # noqa: S307 - our own README
+        assert client.invoke(FunctionName="function", Payload=b"{}")["StatusCode"] == 200
 
 
 def test_a_web_page_is_refused(desk):

@@ -101,10 +101,11 @@ def test_photos_of_the_inbox_and_calls_go_on_beside_each_other(service, portrait
     assert [service.settled(uri)["outcome"] for uri in uris] == ["done"] * 3
 
 
-def test_metrics_count_calls(service):
+def test_metrics_and_status_count_calls(service):
     lines = service.get("/metrics")[1].splitlines()
     (done,) = (line for line in lines if line.startswith('facecraft_invocations_total{end="done"}'))
     assert (float(done.split()[1]) >= 1, inflight(service)) == (True, 0)
+    assert service.ask("/status")[1]["invocations"] == {"inflight": 0, "limit": 4}
 
 
 def test_a_stop_finishes_the_calls_that_were_taken(service, portraits):
