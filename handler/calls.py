@@ -67,24 +67,25 @@ class Calls:
             self.taken -= 1
 
     def begin(self, call: Call) -> Future[bytes]:
-        """The answer, as JSON, or the function's error; the place is given back then. Stopping after `drain`."""
+        """The answer, as JSON, or the function's error; the place is free again by then. Stopping after `drain`."""
         try:
-            answer = self._threads.submit(self._run, call)
+            return self._threads.submit(self._run, call)
         except RuntimeError as error:  # how an executor says it
             raise Stopping from error
-        answer.add_done_callback(lambda _: self.give_back())
-        return answer
 
     def drain(self) -> None:
         """Return when all that began has ended; nothing begins any more."""
         self._threads.shutdown()
 
     def _run(self, call: Call) -> bytes:
-        with requested(call.request_id), call.tail or nullcontext(), _Closing(call, self._metrics):
-            if call.kind == "Event":
-                _log.info("invocation.accepted")  # all that is left of it where the service is killed
-            answer = self._function(call.event, Invocation(call.request_id, call.remaining))
-            return json.dumps(answer).encode()
+        try:
+            with requested(call.request_id), call.tail or nullcontext(), _Closing(call, self._metrics):
+                if call.kind == "Event":
+                    _log.info("invocation.accepted")  # all that is left of it where the service is killed
+                answer = self._function(call.event, Invocation(call.request_id, call.remaining))
+                return json.dumps(answer).encode()
+        finally:
+            self.give_back()
 
 
 @dataclass(frozen=True, slots=True)
