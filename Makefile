@@ -2,14 +2,20 @@
 BIN := .venv/bin
 PYTHON ?= python3.11
 export PYTHON GPU
+# The images: VARIANT=cpu or gpu, MODELS=full, free or available; BUILD_FLAGS goes to `docker build`.
+VARIANT ?= cpu
+MODELS ?= full
+IMAGE ?= facecraft
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' handler/__init__.py)
+suffix := $(if $(filter free,$(MODELS)),-free)
 # onnxruntime sends usage statistics when it is imported, unless it is told not to.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help install models demo minio rie test chaos lint bench quality clean
+.PHONY: help install models demo minio rie test chaos lint bench quality image image-check publish pin clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1|/' | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
 
 install: ## make .venv and load the models into models/ (GPU=1 for the GPU runtimes)
 	@docker/install.sh
@@ -42,12 +48,27 @@ lint: .venv/installed ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
+	$(BIN)/hadolint docker/Dockerfile.cpu docker/Dockerfile.gpu
 
 bench: .venv/installed ## measure speed and memory
 	$(BIN)/python -m tests.bench
 
 quality: .venv/installed ## measure the portraits' quality beside the original's
 	$(BIN)/python -m tests.bench.quality
+
+image: ## build facecraft:cpu (VARIANT=gpu, MODELS=free, BUILD_FLAGS=...)
+	docker build $(BUILD_FLAGS) --build-arg MODELS=$(MODELS) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$(shell git rev-parse HEAD) -f docker/Dockerfile.$(VARIANT) -t facecraft:$(VARIANT)$(suffix) .
+
+image-check: .venv/installed ## build it and prove what README says of it (the same variables)
+	$(BIN)/python -m tests.image --variant $(VARIANT) --models $(MODELS) --flags="$(BUILD_FLAGS)"
+
+publish: .venv/installed ## check both images, then push them: IMAGE=you/facecraft (MODELS=free, BUILD_FLAGS=...)
+	for each in cpu gpu; do $(BIN)/python -m tests.image --publishable --variant $$each --models $(MODELS) --flags="$(BUILD_FLAGS)" || exit 1; done
+	docker/publish.sh $(IMAGE) $(VERSION) cpu$(suffix) gpu$(suffix)
+
+pin: ## pin the base of the images to what its tag stands for today
+	docker/pin.sh
 
 clean: ## remove what tests, checks and the demo made; .venv and models/ stay
 	rm -rf build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

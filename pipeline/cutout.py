@@ -40,6 +40,8 @@ class Cutout:
         gpu = CUDA in onnxruntime.get_available_providers()
         self.device = chosen(device, gpu=gpu, runtime="onnxruntime")
         wanted = providers(self.device)
+        if self.device != "cpu":
+            onnxruntime.preload_dlls()  # CUDA comes in wheels, and without restoration no torch has loaded it
         self.session = _Session("u2net_custom", options, model_path=model, providers=wanted)
         if len(self.session.inner_session.get_providers()) < len(wanted):
             raise ModelError(f"FACECRAFT_DEVICE={device}: onnxruntime could not use {self.device}; set it to cpu")

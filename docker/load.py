@@ -1,0 +1,31 @@
+"""Loads the models of an image as its workers will: a model that does not load ends the build."""
+
+from pathlib import Path
+
+from handler import libraries
+from handler.config import load_common
+from handler.models import build_kit
+
+MODELS = Path("/app/models")
+
+
+def load(landmarks: str, restore: str) -> None:
+    """Every model that these two settings ask for. ModelError where one is wrong; its library's error otherwise."""
+    settings = load_common(
+        {
+            "FACECRAFT_MODELS_DIR": str(MODELS),
+            "FACECRAFT_LANDMARKS": landmarks,
+            "FACECRAFT_RESTORE": restore,
+            "FACECRAFT_DEVICE": "cpu",  # builders have no GPU
+        }
+    )
+    libraries.prepare()
+    from pipeline.studio import Studio  # noqa: PLC0415  # its libraries had to be prepared first
+
+    Studio(build_kit(settings))
+
+
+if __name__ == "__main__":
+    load("5", "off")
+    if (MODELS / "shape_predictor_68_face_landmarks.dat").exists():
+        load("68", "on" if (MODELS / "codeformer" / "codeformer.pth").exists() else "off")

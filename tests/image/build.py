@@ -1,0 +1,83 @@
+"""The image under test, and builds that must fail."""
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+from handler import __version__
+from handler.fetch import inspect
+from pipeline.models import REGISTRY, card
+from tests.image.docker import ROOT, NotProvedError, docker, proved
+
+MODELS = ROOT / "models"
+ALL = "FROM scratch\nCOPY . /\n"
+
+
+def tag(variant, models):
+    return f"facecraft:{variant}{'-free' if models == 'free' else ''}"
+
+
+def build(variant, models, flags):
+    """Build and tag it, with docker's own progress on the screen."""
+    ended = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False)
+    named = {"MODELS": models, "VERSION": __version__, "REVISION": ended.stdout.strip() or "unknown"}
+    arguments = [each for name, value in named.items() for each in ("--build-arg", f"{name}={value}")]
+    command = [
+        "docker",
+        "build",
+        *arguments,
+        *flags,
+        "-f",
+        f"docker/Dockerfile.{variant}",
+        "-t",
+        tag(variant, models),
+        ".",
+    ]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+        raise NotProvedError("the build failed: see above")
+    return tag(variant, models)
+
+
+def context():
+    """The files that a build is given, by a build that copies all of them."""
+    command = ["docker", "build", "--output", "type=tar,dest=-", "-f", "-", "."]
+    ended = subprocess.run(command, input=ALL.encode(), capture_output=True, cwd=ROOT, check=False)
+    proved(ended.returncode == 0, f"the context could not be listed: {ended.stderr.decode()[-500:]}")
+    with tarfile.open(fileobj=io.BytesIO(ended.stdout)) as archive:
+        return sorted(each.name for each in archive if each.isfile())
+
+
+def refused(variant, flags, models, folder, words):
+    """Proved where no models can be taken from the folder, and the build says these words."""
+    own = [*flags, "--build-context", f"folder={folder}", "--build-arg", f"MODELS={models}"]
+    ended = docker("build", *own, "--target", "models", "-f", f"docker/Dockerfile.{variant}", ".", check=False)
+    proved(ended.returncode != 0, f"the build took models from a folder where {words}")
+    proved(words in ended.stderr + ended.stdout, f"the build failed, but not since {words}:\n{ended.stderr[-1500:]}")
+
+
+def present():
+    """The models that can be had here, verified."""
+    return [row.card for row in inspect(REGISTRY, MODELS) if row.state == "ok" and row.card.name != "u2netp"]
+
+
+def copied(target, cards):
+    """A folder of these models, as links where they can be."""
+    for each in cards:
+        place = target / each.file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(MODELS / each.file, place)
+        except OSError:
+            shutil.copyfile(MODELS / each.file, place)
+
+
+def with_a_wrong_byte(folder):
+    """Change the middle of the smallest model in the folder."""
+    path = Path(folder) / card("mmod").file
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(data)

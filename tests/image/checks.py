@@ -1,0 +1,129 @@
+"""What README says of an image, one function each: it returns what was seen, or raises NotProvedError."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from pipeline.models import REGISTRY
+from tests.image import build
+from tests.image.docker import ROOT, docker, inspected, proved
+from tests.image.service import CONFINED, running
+from tests.images import context_files, pins
+
+PORTRAIT = "astronaut.png"
+BATCH = 8
+INSIDE = (ROOT / "tests" / "image" / "inside.py").read_text()
+
+
+def the_context(image, variant):
+    listed = build.context()
+    proved(listed == context_files(), f"the build context is {sorted(set(listed) ^ set(context_files()))} off")
+    return f"{len(listed)} files"
+
+
+def the_labels(image, variant):
+    config = inspected(image)["Config"]
+    labels = config["Labels"]
+    proved(config["User"] == "1000:1000", f"its user is {config['User']}")
+    proved(config["Healthcheck"]["StartPeriod"] == 180 * 10**9, "no start period of 180 s")
+    proved(
+        config["Entrypoint"] == ["python", "-m", "handler"] and config["Cmd"] == ["watch"], str(config["Entrypoint"])
+    )
+    proved("MIT" in labels["org.opencontainers.image.licenses"], str(labels))
+    proved(re.fullmatch(r"\d+\.\d+\.\d+", labels["org.opencontainers.image.version"]), str(labels))
+    return labels["org.opencontainers.image.licenses"]
+
+
+def the_contents(image, variant):
+    """The service's packages at their versions, none of the tests', and models that are what they should be."""
+    facts = contents(image)
+    service, tests = pins(variant)
+    found = {name: number for name, number in facts["packages"].items() if name in service}
+    without = {"torch", "torchvision", "basicsr"} if image.endswith("-free") else set()
+    proved(found == {name: number for name, number in service.items() if name not in without}, f"packages: {found}")
+    proved(not tests & facts["packages"].keys(), f"packages of tests: {tests & facts['packages'].keys()}")
+    proved(set(facts["models"].values()) == {"ok"}, f"models: {facts['models']}")
+    proved(facts["telemetry_off"] == "1" and not facts["writable"], str(facts))
+    return f"{len(facts['packages'])} packages; models {', '.join(facts['models'])}"
+
+
+def contents(image):
+    command = ("--rm", *CONFINED, "--entrypoint", "python", image, "-c", INSIDE)
+    return json.loads(docker("run", *command).stdout)
+
+
+def absent(image):
+    """The models of the full set that are not in the image."""
+    there = contents(image)["models"]
+    return [each.name for each in REGISTRY if each.bundled and each.name not in there]
+
+
+def no_cuda(image, variant):
+    facts = contents(image)
+    nvidia = [name for name in facts["packages"] if name.startswith(("nvidia-", "cuda-", "triton"))]
+    proved(facts["cuda"] is None and not nvidia, f"CUDA {facts['cuda']}, {nvidia}")
+    return "neither in PyTorch nor beside it"
+
+
+def a_wrong_model(image, variant, flags, folder):
+    """One wrong byte, and one missing model, in a folder that a build without them takes."""
+    wrong, less = Path(folder) / "wrong", Path(folder) / "less"
+    build.copied(wrong, build.present())
+    build.with_a_wrong_byte(wrong)
+    build.refused(
+        variant, flags, "available", wrong, "instead of 4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c"
+    )
+    build.copied(less, [each for each in build.present() if each.name != "mmod"])
+    build.refused(variant, flags, "full", less, "mmod_human_face_detector.dat: missing")
+    return "the build fails, and names the model"
+
+
+def a_portrait(image, variant, folder, user, *more):
+    """Through two mounted folders, confined; healthy, and drained when it is stopped."""
+    with running(image, folder, user, *more) as container:
+        container.drop(PORTRAIT)
+        start = container.wait_ready()
+        report = container.report(PORTRAIT)
+        proved(report["outcome"] == "done", f"{report['outcome']}: {report['reason']}")
+        whole(container, report)
+        container.wait_healthy()
+        proved("\nZ" not in states(container), "orphans stay zombies")
+        drained = drain(container)
+    return f"ready in {start:.1f} s, healthy; {drained}"
+
+
+def whole(container, report):
+    """Each output lies there and is what the report says."""
+    for output in report["outputs"]:
+        data = (container.outbox / output["name"]).read_bytes()
+        proved(hashlib.sha256(data).hexdigest() == output["sha256"], f"{output['name']} is not what its report says")
+
+
+def states(container):
+    """A line for each process: its state, as /proc tells it."""
+    code = "import glob; print(*['\\n' + open(p).read().rsplit(') ')[1][0] for p in glob.glob('/proc/[0-9]*/stat')])"
+    return container.within("python3", "-c", code).stdout
+
+
+def drain(container):
+    for number in range(BATCH):
+        container.drop(PORTRAIT, f"batch-{number}.png")
+    container.wait_for_reports(2)  # the first of the batch is done, and the next in work
+    code, seconds = container.stop()
+    proved(code == 0, f"docker stop: exit code {code}; the log ends with:\n{container.log()[-1500:]}")
+    reports = container.reports()
+    for path in reports:
+        whole(container, json.loads(path.read_text()))
+    proved(1 < len(reports) <= BATCH, f"{len(reports)} reports: it was not stopped in the middle")
+    open_work = [path.name for path in container.outbox.rglob("attempts/*")]
+    proved(not open_work, f"left behind: {open_work}")
+    return f"stopped at {len(reports) - 1} of {BATCH} photos in {seconds:.1f} s, each whole"
+
+
+def the_size(image, variant):
+    """Layers of more than a megabyte, from the base up."""
+    shown = docker("history", "--no-trunc", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", image).stdout
+    rows = [line.split("\t", 1) for line in shown.splitlines()]
+    big = [f"{int(size) / 1e6:,.0f} MB {what[:60]}" for size, what in reversed(rows) if int(size) > 10**6]
+    return "; ".join([f"{inspected(image)['Size'] / 1e6:,.0f} MB", *big])

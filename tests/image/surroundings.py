@@ -1,0 +1,81 @@
+"""What a build can reach from here, and the build arguments that follow from it."""
+
+import re
+import tempfile
+import time
+from pathlib import Path
+
+from pipeline.models import REGISTRY
+from tests.image.docker import ROOT, NotProvedError, docker
+
+STAND_IN = "python:3.11-slim"
+"""An image of this name that is here already serves where the pinned base cannot be had."""
+
+PYPI = "https://pypi.org/simple"
+
+_PROBE = """
+ARG BASE
+FROM ${BASE} AS probe
+ARG SALT URLS
+COPY <<"PROBE" /probe.py
+import sys, urllib.request
+for url in sys.argv[1:]:
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10)
+        print(url)
+    except OSError:
+        pass
+PROBE
+
+RUN python /probe.py ${URLS} > /answers
+FROM scratch
+COPY --from=probe /answers /
+"""
+
+
+def argument(variant, name):
+    """The default of a Dockerfile's argument."""
+    text = (ROOT / "docker" / f"Dockerfile.{variant}").read_text()
+    return re.search(rf"^ARG {name}=(\S+)$", text, re.MULTILINE)[1]
+
+
+def flags(variant, models, given):
+    """For `docker build`: what has to be told it here, then what the caller has `given`, which is stronger."""
+    base, network = _base(variant, given)
+    index = argument(variant, "TORCH_INDEX")
+    sources = {each.url for each in REGISTRY if each.bundled}
+    answered = _answers(base, network, [index + "/torch/", *sources])
+    found = [*network]
+    found += [] if base == argument(variant, "BASE") else ["--build-arg", f"BASE={base}"]
+    found += [] if index + "/torch/" in answered else ["--build-arg", f"TORCH_INDEX={PYPI}"]
+    if not sources <= answered:
+        found += ["--build-context", f"folder={(ROOT / 'models').resolve()}"]
+        if models == "full" and not all((ROOT / "models" / each.file).exists() for each in REGISTRY if each.bundled):
+            found += ["--build-arg", "MODELS=available"]
+    return [*found, *given]
+
+
+def _base(variant, given):
+    """The base image that can be had, and the flags with which its builds reach the network."""
+    named, own = (re.search(words, " ".join(given)) for words in (r"\bBASE=(\S+)", r"--network[= ](\S+)"))
+    here = docker("image", "inspect", STAND_IN, check=False).returncode == 0
+    bases = (named[1],) if named else (argument(variant, "BASE"), *([STAND_IN] if here else []))
+    why = ""
+    for base in bases:
+        for network in (["--network", own[1]],) if own else ([], ["--network", "host"]):
+            try:
+                if _answers(base, network, [PYPI + "/uv/"]):
+                    return base, network
+            except NotProvedError as error:
+                why = str(error)
+                break
+    raise NotProvedError(f"no base image whose builds reach {PYPI}; name them with BUILD_FLAGS. {why}")
+
+
+def _answers(base, network, urls):
+    """Those of the addresses that answer in a build."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = {"BASE": base, "SALT": time.time_ns(), "URLS": " ".join(urls)}
+        given = [each for name, value in arguments.items() for each in ("--build-arg", f"{name}={value}")]
+        docker("build", *network, *given, "--output", f"type=local,dest={folder}", "-", given=_PROBE)
+        return set((Path(folder) / "answers").read_text().split())
