@@ -11,7 +11,7 @@ suffix := $(if $(filter free,$(MODELS)),-free)
 # onnxruntime sends usage statistics when it is imported, unless it is told not to.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help install models demo minio rie test chaos lint bench quality image image-check publish pin clean
+.PHONY: help install models demo minio rie compose compose-check test chaos lint bench quality image image-check publish pin clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -37,6 +37,12 @@ minio: .venv/installed ## build the MinIO server that some tests need (needs Go,
 
 rie: .venv/installed ## bring AWS' runtime interface emulator, which some tests need (8 MB, once)
 	@$(BIN)/python -m tests.rie
+
+compose: .venv/installed ## load the Docker Compose that some tests read docker-compose.yml with (20 MB, once)
+	@$(BIN)/python -m tests.compose
+
+compose-check: .venv/installed ## start docker-compose.yml and put photos in (needs Docker and the image; ARGS=--minio-from-source)
+	$(BIN)/python -m tests.compose_check $(ARGS)
 
 test: .venv/installed models/u2netp.onnx ## run the tests (with the smallest cut-out model)
 	$(BIN)/python -m pytest

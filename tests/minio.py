@@ -1,6 +1,6 @@
 """A MinIO server of the tests' own, built from source once by `make minio`.
 
-The binary lies in `~/.cache/facecraft/bin`, or where FACECRAFT_TEST_CACHE says.
+The binaries lie in `~/.cache/facecraft/bin`, or where FACECRAFT_TEST_CACHE says.
 """
 
 import http.client
@@ -22,6 +22,8 @@ from sources import aws
 VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
 CACHE = Path(os.environ.get("FACECRAFT_TEST_CACHE", Path.home() / ".cache" / "facecraft")) / "bin"
 BINARY = CACHE / f"minio-{VERSION}"
+CLIENT_VERSION = "v0.0.0-20250313080218-cf909e1063a9"
+CLIENT = CACHE / f"mc-{CLIENT_VERSION}"
 SECRET = "facecraft-tests"  # noqa: S105 - of a server that nobody else reaches
 SOON = 60.0
 
@@ -33,20 +35,29 @@ def go():
 
 def build():
     """Build the server where that was not done before. The last lines of the build go into the error."""
-    if BINARY.exists():
-        return BINARY
+    return _built("minio", VERSION, BINARY)
+
+
+def build_client():
+    """The same for `mc`, which only `make compose-check` needs."""
+    return _built("mc", CLIENT_VERSION, CLIENT)
+
+
+def _built(name, version, binary):
+    if binary.exists():
+        return binary
     tool = go()
     assert tool, "MinIO is built from source: install Go 1.24 or later, https://go.dev/dl"
     CACHE.mkdir(parents=True, exist_ok=True)
     aside = CACHE / f"building-{os.getpid()}"
     environ = os.environ | {"GOBIN": str(aside), "CGO_ENABLED": "0"}
     made = subprocess.run(
-        [tool, "install", f"github.com/minio/minio@{VERSION}"], env=environ, capture_output=True, check=False
+        [tool, "install", f"github.com/minio/{name}@{version}"], env=environ, capture_output=True, check=False
     )
     assert made.returncode == 0, made.stderr.decode()[-2000:]
-    (aside / "minio").rename(BINARY)
+    (aside / name).rename(binary)
     aside.rmdir()
-    return BINARY
+    return binary
 
 
 def needed():
