@@ -20,6 +20,10 @@ _MAX_ERROR: Final = 2000
 _CRASHED: Final = "processing_crashed"
 
 
+class InWork(Conflict):
+    """Another service that is alive, or was half a minute ago, works on the photo."""
+
+
 @dataclass(frozen=True, slots=True)
 class Marker:
     """`attempts` counts what failed so far; `service` has the photo in work, or had it when it died; `alone`: as a
@@ -57,7 +61,7 @@ class Attempts:
     def begin(self, path: str, *, alone: bool = False) -> int:
         """Mark the photo before it is worked on; gives this attempt's number, from 1.
 
-        Conflict while another living service works on it.
+        InWork while another living service works on it.
         """
         self._come_alive()
         with self._outbox.lock(path):
@@ -77,7 +81,7 @@ class Attempts:
         if marker.service in (None, self._service):
             return False
         if self._lives(marker.service):
-            raise Conflict(f"another service works on {marker.path!r}")
+            raise InWork(f"another service works on {marker.path!r}")
         return True
 
     def _untold(self, marker: Marker) -> Marker:

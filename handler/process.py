@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from handler import report
 from handler.after import After
-from handler.attempts import Attempts
+from handler.attempts import Attempts, InWork
 from handler.ledger import Ledger, known_sums, trusted_stamp, unsettled_stamp
 from handler.marks import made_from
 from handler.modelprocess import WorkerDied, WorkerTimedOut
@@ -28,6 +28,7 @@ from sources.s3 import S3Store
 _log = logging.getLogger(__name__)
 
 _SOON: Final = 1.0
+_ELSEWHERE: Final = 5.0
 _LATER: Final = 10.0
 _LONGEST: Final = 60.0
 _REPLACED: Final = "the photo was replaced while it was worked on"
@@ -87,6 +88,9 @@ class Process:
         """Faults of inbox, outbox and pool are nobody's attempt: the photo is taken back and tried later."""
         try:
             return self._attempt(event, alone=alone)
+        except InWork as error:
+            # not each second: a queue counts how often a message was handed out
+            outcome = Failed("conflict", str(error), min(_ELSEWHERE * 2.0 ** min(event.attempt - 1, 9), _LONGEST))
         except Conflict as error:
             outcome = Failed("conflict", str(error), _SOON)
         except PoolUnavailable as error:

@@ -85,6 +85,7 @@ def test_a_photo_that_is_in_work_is_not_worked_on_twice(desk):
         working = pool.submit(first, event)
         inside.wait(30)
         assert (first(event).reason, second(event).reason) == ("conflict", "conflict")
+        assert [second(replace(event, attempt=attempt)).retry_in for attempt in (1, 2, 3, 99)] == [5, 10, 20, 60]
         go.set()
         assert isinstance(working.result(), Done)
     assert isinstance(second(event), Skipped)

@@ -1,6 +1,7 @@
 """The service as a process of its own on buckets and a queue, with light workers: each photo is processed once."""
 
 import json
+import signal
 import threading
 from contextlib import contextmanager
 
@@ -39,13 +40,20 @@ class Desk:
         found = self.cloud.s3.list_objects_v2(Bucket=self.bucket, Prefix="out/reports/").get("Contents", [])
         return sorted(each["Key"].removeprefix("out/reports/").removesuffix(".json") for each in found)
 
-    def until_reported(self, names):
+    def in_work(self):
+        found = self.cloud.s3.list_objects_v2(Bucket=self.bucket, Prefix="out/.facecraft/attempts/")
+        return found["KeyCount"]
+
+    def until(self, true):
         pause = threading.Event()
         for _ in range(SOON * 5):
-            if self.reports() == sorted(names):
+            if true():
                 return
             pause.wait(0.2)
         raise AssertionError(self.reports())
+
+    def until_reported(self, names):
+        self.until(lambda: self.reports() == sorted(names))
 
     def closing_lines(self):
         text = "".join(log.read_text() for log in self.services.logs)
@@ -82,6 +90,22 @@ def test_photos_that_take_longer_than_a_message_s_time_are_processed_once_each(d
     assert desk.queue.comes_to((0, 0))
     assert desk.services.stop() == 0
     assert [line["event"] for line in desk.closing_lines()] == ["photo.done"] * len(names)
+
+
+@pytest.mark.timeout(300)
+def test_what_a_killed_service_had_in_hand_is_no_dead_letter(desk):
+    """A bucket shows only after half a minute that a service is dead; its messages come again long before."""
+    dead, names = desk.queue.redrive(5), ["slow-1.jpg", "slow-2.jpg"]
+    desk.put(*names)
+    desk.until(lambda: desk.in_work() == len(names))
+    assert desk.services.stop(signal.SIGKILL) == -signal.SIGKILL
+    desk.services.start()
+    desk.until_reported(names)
+
+    assert desk.queue.comes_to((0, 0))
+    assert desk.services.stop() == 0
+    assert dead.counts() == (0, 0)
+    assert [line["event"] for line in desk.closing_lines() if line["event"] == "photo.done"] == ["photo.done"] * 2
 
 
 @pytest.mark.timeout(300)
