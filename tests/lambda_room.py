@@ -129,6 +129,15 @@ class Room:
         """Its /tmp, seen from here."""
         return Path(f"/proc/{self.process.pid}/root/tmp")
 
+    def written(self):
+        """All that lies in its /tmp, without the folders that are shown there."""
+        own = self.tmp.stat().st_dev
+        found = []
+        for folder, folders, files in os.walk(self.tmp):
+            folders[:] = [name for name in folders if Path(folder, name).stat().st_dev == own]
+            found += [str(Path(folder, name)) for name in (*folders, *files)]
+        return sorted(found)
+
     def memory(self):
         """What the process holds, in MB."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
