@@ -31,10 +31,12 @@ def _endless() -> float:
 def load_at_once(settings: CommonSettings) -> Loaded:
     """Read and verify the models while their libraries are imported, then load them. ModelError."""
     warnings.filterwarnings("ignore", "Could not obtain multiprocessing lock")  # there is one process
-    with ThreadPoolExecutor(1) as aside:
-        kit = aside.submit(build_kit, settings)
-        modelworker.import_libraries(restoring=will_restore(settings))
-        return modelworker.load(kit.result())
+    aside = ThreadPoolExecutor(1, "imports")
+    imports = aside.submit(modelworker.import_libraries, restoring=will_restore(settings))
+    aside.shutdown(wait=False)  # models that are not right are told at once
+    kit = build_kit(settings)
+    imports.result()
+    return modelworker.load(kit)
 
 
 class InProcess:

@@ -19,36 +19,10 @@ from handler.lambda_settings import LambdaSettings
 from handler.naming import ATTEMPTS
 from tests.chaos.light import Light
 from tests.conftest import PORTRAITS
-from tests.lambda_box import UID, boxed
 from tests.sources.payloads import direct, record
 
 ROOT = Path(__file__).parents[2]
 PHOTO = PORTRAITS / "sally_ride_small.jpg"
-
-CALLS = """
-import base64, json, os, sys
-from pathlib import Path
-import handler.aws
-
-class Context:
-    aws_request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
-
-    def get_remaining_time_in_millis(self):
-        return 100_000
-
-def call(event):
-    try:
-        return handler.aws.lambda_handler(event, Context())
-    except Exception as error:
-        return [type(error).__name__, str(error)]
-
-event = {"image": base64.b64encode(Path(sys.argv[1]).read_bytes()).decode(), "options": {"width": 300, "height": 300}}
-print(json.dumps({
-    "uid": os.getuid(),
-    "answers": [call(event), call({"image": "?"}), call(event)],
-    "written": os.listdir(os.environ["TMPDIR"]),
-}))
-"""
 
 
 def call(event, environment, left=math.inf):
@@ -61,22 +35,6 @@ def inline(photo=PHOTO):
 
 def light(**settings):
     return Environment(LambdaSettings(**settings), lambda _settings: Light())
-
-
-@pytest.mark.parametrize("size", ["512m", "4k"], ids=["as in Lambda", "full"])
-def test_an_environment_needs_no_home_no_user_no_shared_memory_and_no_room(tmp_path, models_dir, size):
-    """One photo, a wrong call, and the photo again, with the real models."""
-    ended = boxed(["-c", CALLS, PHOTO], tmp_path, size, FACECRAFT_MODELS_DIR=models_dir, PYTHONPATH=ROOT)
-
-    assert ended.returncode == 0, ended.stderr
-    said = json.loads(ended.stdout)
-    first, wrong, second = said["answers"]
-    assert (said["uid"], wrong[0]) == (UID, "InvalidImage")
-    assert (first["outcome"], first["recipe"]["from"]["width"]) == ("done", "invocation")
-    assert {**first, "stages_ms": 0} == {**second, "stages_ms": 0}
-    assert all(name.startswith("facecraft-numba-") for name in said["written"])
-    assert bool(said["written"]) == (size != "4k")
-    assert "multiprocessing lock" not in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -100,7 +58,7 @@ def test_an_init_that_fails_says_what_to_do(tmp_path, settings, words):
 
 
 def test_a_thousand_calls_leave_nothing_behind():
-    """The last three quarters of them, in memory; each tenth photo is none, each seventh call wrong."""
+    """The last three quarters of them, in memory; each tenth photo is none."""
     environment, process, sums = light(), psutil.Process(), set()
     for number in range(1000):
         if number == 250:
