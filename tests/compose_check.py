@@ -1,6 +1,6 @@
 """`make compose-check`: starts docker-compose.yml on a real engine and puts photos in. Needs the image (`make image`).
 
-    python -m tests.compose_check [--minio-from-source] [--folder DIR] [cpu] [lambda] [minio]
+    python -m tests.compose_check [--minio-from-source] [--folder DIR] [cpu] [lambda] [minio] [rustfs]
 
 The engine must see DIR, by default a folder in the temporary one. Without a registry `--minio-from-source` plays
 MinIO's image: the real programs, built from source (needs Go), on our own image.
@@ -41,7 +41,9 @@ class Stack:
     def __init__(self, profile, folder, **variables):
         self.folder = folder
         self.profile = profile
-        self.port = {name: minio.free_port() for name in ("CPU", "LAMBDA", "MINIO", "MINIO_CONSOLE", "MINIO_FACECRAFT")}
+        self.server = profile.upper()
+        published = ("CPU", "LAMBDA", self.server, f"{self.server}_CONSOLE", f"{self.server}_FACECRAFT")
+        self.port = {name: minio.free_port() for name in published}
         ports = {f"{name}_PORT": str(port) for name, port in self.port.items()}
         folders = {f"{name}_FOLDER": str(folder / name.lower()) for name in ("INBOX", "OUTBOX")}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FACECRAFT_")}
@@ -104,7 +106,7 @@ def check_lambda(stack):
     say("a call without the key: 403; with it: a portrait")
 
 
-def check_minio(stack):
+def check_buckets(stack):
     """50 photos in, 50 reports out; down and up again: nothing is redone, and what nobody told of is found."""
     stack.up()
     s3 = client(stack, "facecraft-root", "facecraft-root")
@@ -154,7 +156,7 @@ def denied(call):
 
 
 def client(stack, user, secret):
-    endpoint = f"http://127.0.0.1:{stack.port['MINIO']}"
+    endpoint = f"http://127.0.0.1:{stack.port[stack.server]}"
     keys = {"aws_access_key_id": user, "aws_secret_access_key": secret}
     return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
 
@@ -179,11 +181,11 @@ def reports(s3, wanted):
 
 
 def status(stack):
-    return json.loads(stack.ask("MINIO_FACECRAFT", "/status")[1])
+    return json.loads(stack.ask(f"{stack.server}_FACECRAFT", "/status")[1])
 
 
 def metric(stack, name):
-    lines = stack.ask("MINIO_FACECRAFT", "/metrics")[1].splitlines()
+    lines = stack.ask(f"{stack.server}_FACECRAFT", "/metrics")[1].splitlines()
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name} "))
 
 
@@ -215,15 +217,17 @@ def say(text):
     sys.stdout.flush()
 
 
-CHECKS = {"cpu": check_cpu, "lambda": check_lambda, "minio": check_minio}
+CHECKS = {"cpu": check_cpu, "lambda": check_lambda, "minio": check_buckets, "rustfs": check_buckets}
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tests.compose_check")
-    parser.add_argument("profiles", nargs="*", choices=CHECKS, default=list(CHECKS))
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", default=["cpu", "lambda", "minio"])
     parser.add_argument("--minio-from-source", action="store_true")
     parser.add_argument("--folder", type=Path, help="where the folders for containers are made")
     chosen = parser.parse_args()
+    if wrong := set(chosen.profiles) - set(CHECKS):
+        parser.error(f"no check of the profile {', '.join(sorted(wrong))}; name some of {', '.join(CHECKS)}")
     image = os.environ.get("CPU_IMAGE", "facecraft:cpu")
     known = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
     if known.returncode != 0:

@@ -140,13 +140,52 @@ AT_MOST = {
 }
 
 
+def script_of(service):
+    """What it runs, and its variables."""
+    told = {name: value.replace("$$", "$") for name, value in environment(service).items()}
+    return service["command"][0].replace("$$", "$"), told
+
+
+def policy_of(rights, after):
+    printed = run('eval "$RIGHTS"; printf %s "$policy"', FACECRAFT_AFTER=after, RIGHTS=rights)
+    return {each["Resource"][0]: set(each["Action"]) for each in json.loads(printed)["Statement"]}
+
+
+def run(script, path=os.environ["PATH"], **variables):
+    shell = ["sh", "-ec", script]
+    return subprocess.run(shell, env={"PATH": path, **variables}, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("after", AT_MOST)
 def test_facecraft_may_do_in_the_inbox_what_it_does_there_and_no_more(after):
-    setup = compose.config("minio", FACECRAFT_AFTER=after)["services"]["minio-setup"]
-    rights = setup["environment"]["RIGHTS"].replace("$$", "$")
-    variables = {"PATH": os.environ["PATH"], "FACECRAFT_AFTER": after, "RIGHTS": rights}
-    script = 'eval "$RIGHTS"; printf %s "$policy"'
-    printed = subprocess.run(["sh", "-ec", script], env=variables, capture_output=True, text=True, check=True).stdout
-    allowed = {each["Resource"][0]: set(each["Action"]) for each in json.loads(printed)["Statement"]}
+    _, variables = script_of(compose.config("minio", FACECRAFT_AFTER=after)["services"]["minio-setup"])
+    allowed = policy_of(variables["RIGHTS"], after)
     assert allowed["arn:aws:s3:::inbox/*"] == AT_MOST[after]
     assert allowed["arn:aws:s3:::inbox"] == {"s3:ListBucket"}
+
+
+CURL = """#!/bin/sh
+for word in "$@"; do case "$word" in http*) url=$word ;; -I) exit 22 ;; esac; done
+printf '%s %s\\n' "$url" "$word"
+"""
+
+
+def test_rustfs_is_asked_for_all_that_minio_is(everything, tmp_path):
+    """By a curl that writes down what it is asked for; the buckets are not there yet."""
+    curl = tmp_path / "curl"
+    curl.write_text(CURL)
+    curl.chmod(0o755)
+    script, variables = script_of(everything["rustfs-setup"])
+    asked = run(script, f"{tmp_path}:{os.environ['PATH']}", FACECRAFT_AFTER="", **variables).splitlines()
+    assert [line.split()[0] for line in asked if line.startswith("http://rustfs:9000/")] == [
+        f"http://rustfs:9000/{path}"
+        for path in (
+            "inbox",
+            "outbox",
+            "inbox?notification=",
+            "rustfs/admin/v3/add-canned-policy?name=facecraft-buckets",
+            "rustfs/admin/v3/add-user?accessKey=facecraft",
+            "rustfs/admin/v3/set-user-or-group-policy?isGroup=false&policyName=facecraft-buckets&userOrGroup=facecraft",
+        )
+    ]
+    assert '{"secretKey":"facecraft","status":"enabled"}' in asked[-2]
