@@ -231,7 +231,7 @@ def main():
     image = os.environ.get("CPU_IMAGE", "facecraft:cpu")
     known = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
     if known.returncode != 0:
-        sys.exit(f"compose-check: {known.stderr.decode().strip()}; it needs a running Docker, and the image: make image")
+        sys.exit(f"compose-check: {known.stderr.decode().strip()}; it needs Docker, and the image: make image")
     with tempfile.TemporaryDirectory(dir=chosen.folder, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         variables = {}
