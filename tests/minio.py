@@ -1,7 +1,4 @@
-"""A MinIO server of the tests' own, built from source once by `make minio`.
-
-The binaries lie in `~/.cache/facecraft/bin`, or where FACECRAFT_TEST_CACHE says.
-"""
+"""A MinIO server of the tests' own, built from source once by `make minio`."""
 
 import http.client
 import os
@@ -18,10 +15,11 @@ import pytest
 from botocore.config import Config
 
 from sources import aws
+from tests.tools import CACHE, needed
 
 VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
-CACHE = Path(os.environ.get("FACECRAFT_TEST_CACHE", Path.home() / ".cache" / "facecraft")) / "bin"
 BINARY = CACHE / f"minio-{VERSION}"
+HOW = "`make minio` (needs Go, 5 minutes)"
 CLIENT_VERSION = "v0.0.0-20250313080218-cf909e1063a9"
 CLIENT = CACHE / f"mc-{CLIENT_VERSION}"
 SECRET = "facecraft-tests"  # noqa: S105 - of a server that nobody else reaches
@@ -58,14 +56,6 @@ def _built(name, version, binary):
     (aside / name).rename(binary)
     aside.rmdir()
     return binary
-
-
-def needed():
-    """The binary; without it a developer's run skips and says so, CI fails."""
-    if not BINARY.exists() and not os.environ.get("CI"):
-        pytest.skip(f"{BINARY} is not there: run `make minio` (needs Go, 5 minutes)")
-    assert BINARY.exists(), f"{BINARY} is not there: run `make minio`"
-    return BINARY
 
 
 def free_port():
@@ -105,7 +95,7 @@ class Minio:
         self.kill()
 
     def start(self):
-        command = [needed(), "server", "--quiet", "--address", self.endpoint, self.folder / "data"]
+        command = [needed(BINARY, HOW), "server", "--quiet", "--address", self.endpoint, self.folder / "data"]
         self._log = (self.folder / "minio.log").open("ab")
         self._process = subprocess.Popen(command, env=self._environ, stdout=self._log, stderr=self._log)
         pause = threading.Event()

@@ -1,12 +1,10 @@
 """AWS' runtime interface emulator: the real binary, from the PyPI wheel of aws-sam-cli, which is not installed.
 
-It lies in `~/.cache/facecraft/bin`, or where FACECRAFT_TEST_CACHE says; `make rie` brings it.
+`make rie` brings it.
 """
 
-import hashlib
 import http.client
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -15,9 +13,8 @@ import threading
 import zipfile
 from pathlib import Path
 
-import pytest
-
-from tests.minio import CACHE, free_port
+from tests.minio import free_port
+from tests.tools import CACHE, downloaded, needed, placed
 
 VERSION = "1.170.0"
 SUMS = {
@@ -31,31 +28,11 @@ SOON = 120.0
 
 
 def fetch():
-    """Bring it where that was not done before, and verify it."""
+    """Bring it where that was not done before."""
     if BINARY.exists():
         return BINARY
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as aside:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*command, "--dest", aside, f"aws-sam-cli=={VERSION}"], check=True)
-        (wheel,) = Path(aside).glob("*.whl")
-        with zipfile.ZipFile(wheel) as files:
-            data = files.read(f"samcli/local/rapid/aws-lambda-rie-{MACHINE}")
-        seen = hashlib.sha256(data).hexdigest()
-        assert seen == SUMS[MACHINE], f"the emulator for {MACHINE} is another one: {seen}; {SUMS[MACHINE]} is expected"
-        made = Path(aside, "rie")
-        made.write_bytes(data)
-        made.chmod(0o755)
-        made.rename(BINARY)
-    return BINARY
-
-
-def needed():
-    """The binary; without it a developer's run skips and says so, CI fails."""
-    if not BINARY.exists() and not os.environ.get("CI"):
-        pytest.skip(f"{BINARY} is not there: run `make rie`")
-    assert BINARY.exists(), f"{BINARY} is not there: run `make rie`"
-    return BINARY
+    with downloaded(f"aws-sam-cli=={VERSION}") as wheel, zipfile.ZipFile(wheel) as files:
+        return placed(BINARY, files.read(f"samcli/local/rapid/aws-lambda-rie-{MACHINE}"), SUMS[MACHINE])
 
 
 class Emulator:
@@ -64,7 +41,7 @@ class Emulator:
     def __init__(self, environ, *command):
         self.port = free_port()
         listen = ["--runtime-interface-emulator-address", f"127.0.0.1:{self.port}"]
-        line = [needed(), *listen, "--runtime-api-address", f"127.0.0.1:{free_port()}", *command]
+        line = [needed(BINARY, "`make rie`"), *listen, "--runtime-api-address", f"127.0.0.1:{free_port()}", *command]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end
         self.process = subprocess.Popen(
             line, cwd=Path(__file__).parents[1], env=environ, stdout=self._log, stderr=self._log, start_new_session=True
