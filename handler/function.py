@@ -44,15 +44,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Outcomes:
-    """Hears what became of each photo; see `handler.worker.Progress`."""
+    """Hears what became of each photo at last; see `handler.worker.Progress`."""
 
-    each: list[tuple[Event, Outcome]] = field(default_factory=list)
+    each: dict[str, tuple[Event, Outcome]] = field(default_factory=dict)
 
     def taken(self, event: Event) -> None:
         pass
 
     def settled(self, event: Event, outcome: Outcome) -> None:
-        self.each.append((event, outcome))
+        self.each[event.path] = (event, outcome)
 
 
 class Function:
@@ -151,7 +151,7 @@ class Function:
         if not workers.wait(min(max(0.0, invocation.remaining() - _LAST_SECONDS), threading.TIMEOUT_MAX)):
             _log.error("function.late", extra={"request": invocation.request_id, "next": "answered without what hangs"})
             source.stop()
-        return tuple(outcomes.each)
+        return tuple(outcomes.each.values())
 
 
 def _heard(body: object, inbox: BucketInbox) -> Told:

@@ -19,6 +19,11 @@ ANSWER_SECONDS: Final = 1.0
 _ROOM: Final = 1.25
 """Another photo is begun while so many times the longest one's time is left."""
 
+SOON: Final = 1.0
+TRIES: Final = 5
+"""The call waits for what may go well within so many seconds, as where another one has the photo in work, and tries it
+so often: whoever sent it would send it again much later."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -44,10 +49,10 @@ def told(body: object, inbox: BucketInbox) -> Told:
 
 
 class BatchSource:
-    """Yields each photo of the messages that were added once, while there is time left for another one.
+    """Yields each photo of the messages that were added, while there is time left for another one.
 
-    `remaining` gives the seconds that are left of the call. Photos that are retried, or that there was no time for,
-    make their messages `unsettled`. Nothing comes again by itself.
+    `remaining` gives the seconds that are left of the call. Photos that are to be retried `SOON` are yielded again, the
+    others, and those that there was no time for, make their messages `unsettled`.
     """
 
     def __init__(
@@ -56,15 +61,17 @@ class BatchSource:
         """`source` is that of the events."""
         self._remaining, self._source, self._clock = remaining, source, clock
         self._deliveries = Deliveries()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._begun: dict[str, float] = {}
+        self._tries: dict[str, int] = {}
+        self._put_off: list[tuple[float, Event]] = []
         self._longest = 0.0
         self._stopped = False
 
     def add(self, message_id: str, photos: tuple[BucketPhoto, ...], attempt: int = 1) -> None:
         """A message, once however often it is added. `attempt` says how often it was received."""
         message = Delivery(message_id, "", attempt, self._clock())
-        with self._lock:
+        with self._changed:
             if not self._deliveries.again(message):
                 self._deliveries.add(message, photos)
 
@@ -77,7 +84,13 @@ class BatchSource:
         self._settle(event)
 
     def retry(self, event: Event, error: str, delay: float) -> None:
-        """Its messages are unsettled: whoever called sends them again."""
+        """It is yielded again, or its messages are unsettled: whoever called sends them again."""
+        with self._changed:
+            if delay <= SOON and self._tries[event.path] < TRIES:
+                self._rest(event)
+                self._put_off.append((self._clock() + delay, event))
+                self._changed.notify_all()
+                return
         _log.info("Attempt at %r did not end well (%s): left to the caller to send again.", event.path, error)
         self._settle(event, again=self._clock() + delay)
 
@@ -87,25 +100,41 @@ class BatchSource:
 
     def stop(self) -> None:
         """See Source."""
-        self._stopped = True
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def unsettled(self) -> list[str]:
         """Messages that are to come again, in the order in which they were added."""
-        with self._lock:
+        with self._changed:
             over = {message.id for message in self._deliveries.settled() if message.again is None}
             return [message.id for message in self._deliveries.held() if message.id not in over]
 
     def _next(self) -> Event | None:
-        with self._lock:
-            if self._stopped or self._remaining() < ANSWER_SECONDS + _ROOM * self._longest:
-                return None
-            event = self._deliveries.take()
-            if event is None:
-                return None
-            self._begun[event.path] = self._clock()
+        with self._changed:
+            while not self._stopped and self._remaining() >= ANSWER_SECONDS + _ROOM * self._longest:
+                if event := self._taken():
+                    self._begun[event.path] = self._clock()
+                    self._tries[event.path] = self._tries.get(event.path, 0) + 1
+                    return event
+                if not self._put_off:
+                    break
+                self._changed.wait(max(0.0, min(due for due, _ in self._put_off) - self._clock()))
+        return None
+
+    def _taken(self) -> Event | None:
+        """One that was not yielded yet, or that was put off until now."""
+        if event := self._deliveries.take():
             return replace(event, source=self._source)
+        again = next((each for each in self._put_off if each[0] <= self._clock()), None)
+        if again is not None:
+            self._put_off.remove(again)
+        return again[1] if again else None
+
+    def _rest(self, event: Event) -> None:
+        self._longest = max(self._longest, self._clock() - self._begun.pop(event.path))
 
     def _settle(self, event: Event, *, again: float | None = None) -> None:
-        with self._lock:
-            self._longest = max(self._longest, self._clock() - self._begun.pop(event.path))
+        with self._changed:
+            self._rest(event)
             self._deliveries.settle(event.path, again=again)

@@ -108,7 +108,7 @@ def test_only_what_may_work_next_time_comes_again_and_once(cloud):
     for name in "abc":
         cloud.photo(f"{name}.jpg")
     messages = [cloud.message("m1", "a.jpg"), cloud.message("m2", "b.jpg", "c.jpg"), cloud.message("m2", "b.jpg")]
-    function = cloud.function(done, PoolUnavailable("none"), PoolUnavailable("none"))
+    function = cloud.function(done, OSError("full"), OSError("full"))
 
     assert failures(function({"Records": messages}, call())) == ["m2"]
     assert failures(function({"Records": messages[1:]}, call())) == []
@@ -244,12 +244,19 @@ def test_event_bridge_is_understood(cloud):
 def test_what_may_work_next_time_is_an_error_so_that_lambda_tries_again(cloud):
     cloud.photo("anna.jpg"), cloud.photo("otto.jpg")
     event = direct(cloud.record("anna.jpg"), cloud.record("otto.jpg"))
-    function = cloud.function(PoolUnavailable("the models are away"), done)
+    function = cloud.function(OSError("the disk is full"), done)
 
-    with pytest.raises(FunctionError, match=r"anna.jpg: no_workers: the models are away; call again") as caught:
+    with pytest.raises(FunctionError, match=r"anna.jpg: outbox_unavailable: the disk is full; call again") as caught:
         function(event, call())
     assert caught.value.kind == "RetryLater"
     assert [each["outcome"] for each in function(event, call())["photos"]] == ["done", "skipped"]
+
+
+def test_what_may_go_well_soon_is_waited_for(cloud):
+    cloud.photo("anna.jpg")
+
+    answer = cloud.function(PoolUnavailable("all are busy"), done)(direct(cloud.record("anna.jpg")), call())
+    assert [each["outcome"] for each in answer["photos"]] == ["done"]
 
 
 def test_without_time_the_call_is_to_come_again(cloud):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sources.base import Event
-from sources.batch import ANSWER_SECONDS, BatchSource, told
+from sources.batch import ANSWER_SECONDS, TRIES, BatchSource, told
 from sources.bucket_inbox import BucketInbox, BucketPhoto
 from tests.sources.payloads import ODD, direct, record, sns, test_event
 
@@ -72,9 +72,48 @@ def test_of_several_messages_about_one_photo_one_answers_for_it():
 def test_what_is_retried_is_unsettled_and_what_is_given_up_is_not():
     source, _ = source_of("m1", "m2", "m3")
     first, second, third = source
-    source.retry(first, "no workers", 1.0)
+    source.retry(first, "the disk is full", 10.0)
     source.give_up(second)
     source.ack(third)
+
+    assert source.unsettled() == ["m1"]
+
+
+def test_what_may_go_well_soon_comes_again_after_the_others():
+    source, _ = source_of("m1", "m2")
+    events = iter(source)
+    source.retry(next(events), "another one has it in work", 0.0)
+
+    assert [event.path for event in events] == ["m2.jpg", "m1.jpg"]
+
+
+def test_what_goes_well_the_second_time_is_settled():
+    source = BatchSource(lambda: math.inf)
+    source.add("m1", (photo(),))
+    events = iter(source)
+    first = next(events)
+    source.retry(first, "another one has it in work", 0.05)
+    assert next(events) == first
+    source.ack(first)
+
+    assert (list(events), source.unsettled()) == ([], [])
+
+
+def test_what_does_not_go_well_soon_is_left_to_the_caller():
+    source, _ = source_of("m1")
+    tries = 0
+    for event in source:
+        tries += 1
+        source.retry(event, "another one has it in work", 0.0)
+
+    assert (tries, source.unsettled()) == (TRIES, ["m1"])
+
+
+def test_no_photo_is_waited_for_beyond_the_call():
+    source, clock = source_of("m1", left=2.0)
+    for event in source:
+        clock.left = 0.5
+        source.retry(event, "another one has it in work", 1.0)
 
     assert source.unsettled() == ["m1"]
 
@@ -128,7 +167,7 @@ def test_a_message_is_settled_exactly_when_nothing_that_it_answers_for_is_left(m
     for event in source:
         clock.work(1.0)
         if event.path in failing:
-            source.retry(event, "again", 1.0)
+            source.retry(event, "again", 10.0)
         else:
             settled.add(event.path)
             source.ack(event)
