@@ -208,8 +208,8 @@ class Run:
         self._thread.join(SOON)
         assert not self._thread.is_alive()
 
-    def next(self):
-        return self._yielded.get(timeout=SOON)
+    def next(self, seconds=SOON):
+        return self._yielded.get(timeout=seconds)
 
     def nothing(self, seconds=0.3):
         try:

@@ -79,7 +79,7 @@ def test_of_all_bodies_that_there_are_each_is_worked_on_or_deleted_or_a_dead_let
     with Run(cloud.client("sqs"), queue.url, slots=10) as run:
 
         def work():
-            while event := run.next():
+            while event := run.next(100):
                 paths.add(event.path)
                 run.ack(event)
 
