@@ -182,7 +182,9 @@ class SqsSource:
         if not self._pause:
             _log.warning("Nothing can be received from %s: %s; tried again.", self._queue.url, error)
         self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
-        self._trouble = f"{error}; check its URL, the network and the permissions; it is tried again"
+        self._trouble = (
+            f"{error}; check its URL, the network, the permissions and this machine's clock; it is tried again"
+        )
         with self._changed:
             self._changed.wait_for(lambda: self.stopped, self._pause)
 
