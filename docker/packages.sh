@@ -1,25 +1,24 @@
 #!/bin/sh
-# The packages of an image, without those of tests and checks. Called by the Dockerfiles, beside a list of requirements:
-#   packages.sh light          what `python -m handler models` imports, into the system's Python
-#   packages.sh MODELS INDEX   what the service runs on, into /opt/venv; PyTorch from INDEX, and only for restoration
+# The packages of an image. Called by the Dockerfiles, in the folder of a list of requirements:
+#   packages.sh lists          writes service.txt, the list without tests and checks, and light.txt, that without models
+#   packages.sh MODELS INDEX   installs service.txt into /opt/venv; PyTorch from INDEX, and only for restoration
 set -eu
 cd "$(dirname "$0")"
 
-service() { sed '/^# tests and checks$/,$d' requirements*.txt; }
-
-if [ "$1" = light ]; then
-  service | sed '/^# models$/,/^$/d' | uv pip install --system --requirement -
+if [ "$1" = lists ]; then
+  sed '/^# tests and checks$/,$d' requirements*.txt > service.txt
+  sed '/^# models$/,/^$/d' service.txt > light.txt
   exit
 fi
 
 uv venv --quiet /opt/venv
 export VIRTUAL_ENV=/opt/venv UV_COMPILE_BYTECODE=1
 if [ "$1" = free ]; then
-  service | grep -vE '^(torch|torchvision|basicsr)==' | uv pip install --requirement - --overrides overrides.txt
+  grep -vE '^(torch|torchvision|basicsr)==' service.txt | uv pip install --requirement - --overrides overrides.txt
   exit
 fi
 # Without dependencies: that index has a few of them only, and not always the version that the list names.
-service | grep -E '^(torch|torchvision)==' | uv pip install --default-index "$2" --no-deps --requirement -
-service | grep -v '^basicsr==' | uv pip install --requirement - --overrides overrides.txt
+grep -E '^(torch|torchvision)==' service.txt | uv pip install --default-index "$2" --no-deps --requirement -
+grep -v '^basicsr==' service.txt | uv pip install --requirement - --overrides overrides.txt
 # Its build asks for PyTorch: it gets the one that is here.
-service | grep '^basicsr==' | uv pip install --requirement - --overrides overrides.txt --no-build-isolation
+grep '^basicsr==' service.txt | uv pip install --requirement - --overrides overrides.txt --no-build-isolation

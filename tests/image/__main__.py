@@ -9,6 +9,7 @@ import tempfile
 from tests.image import checks, surroundings
 from tests.image.build import build
 from tests.image.docker import ROOT, NotProvedError, docker, inspected
+from tests.image.function import a_function
 
 SOMEBODY = "23456:23456"
 NO_GPU = "the GPU: there is none here, so everything ran on the CPU"
@@ -84,6 +85,8 @@ def prove(image, variant, flags, given, missing):
         for user in ("1000", SOMEBODY):
             seen = checks.a_portrait(image, variant, folder, user, *given)
             say(f"read-only, offline, no rights, uid {user}", seen)
+        if variant == "cpu":
+            say("as a function of Lambda", a_function(image, folder, checks.PORTRAIT))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     say("size", checks.the_size(image, variant))

@@ -13,6 +13,7 @@ from tests.images import context_files, pins
 
 PORTRAIT = "astronaut.png"
 BATCH = 8
+LARGEST = 15
 INSIDE = (ROOT / "tests" / "image" / "inside.py").read_text()
 
 
@@ -122,8 +123,11 @@ def drain(container):
 
 
 def the_size(image, variant):
-    """Layers of more than a megabyte, from the base up."""
+    """The whole, its layers of more than a megabyte from the base up, and the largest packages."""
     shown = docker("history", "--no-trunc", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", image).stdout
     rows = [line.split("\t", 1) for line in shown.splitlines()]
-    big = [f"{int(size) / 1e6:,.0f} MB {what[:60]}" for size, what in reversed(rows) if int(size) > 10**6]
-    return "; ".join([f"{inspected(image)['Size'] / 1e6:,.0f} MB", *big])
+    layers = [f"{int(size) / 1e6:,.0f} MB {what[:40]}" for size, what in reversed(rows) if int(size) > 10**6]
+    sizes = contents(image)["sizes"]
+    largest = sorted(sizes, key=sizes.get, reverse=True)[:LARGEST]
+    packages = ", ".join(f"{name} {sizes[name]:,.0f}" for name in largest)
+    return f"{inspected(image)['Size'] / 1e6:,.0f} MB: {'; '.join(layers)}; packages {packages}"
