@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rembg.sessions.u2net_custom import U2netCustomSession
 
-from pipeline.device import CUDA, chosen, providers
+from pipeline.device import CUDA, Provider, chosen, providers
 from pipeline.errors import ModelError
 from pipeline.portrait import Pixels, Points
 
@@ -18,6 +18,11 @@ _AREA: Final = (0.05, 0.97)
 _FACE_SHARE: Final = 0.85
 """A mask is believed when it fills this share of the picture, and at least this much of the face."""
 
+
+_NO_GPU: Final = (
+    "onnxruntime could not use the GPU, the log says why: give the container the GPU (--gpus all) and the machine a "
+    "driver of version 580 or newer, or set FACECRAFT_DEVICE=cpu"
+)
 
 _CLEAN: Final = np.array([0 if level < 6 else 255 if level > 249 else level for level in range(256)], np.uint8)
 """The network is never quite sure; a person's middle is opaque all the same, and the air around transparent."""
@@ -30,21 +35,28 @@ class _Session(U2netCustomSession):  # type: ignore[misc]  # rembg is untyped
     def download_models(cls, *_: object, model_path: Path, **__: object) -> str:
         return str(model_path)
 
+    def _warn_on_provider_fallback(self, requested: list[Provider]) -> None:
+        """ModelError where the GPU is not used: onnxruntime goes on without it, and rembg would only warn."""
+        if len(self.inner_session.get_providers()) < len(requested):
+            raise ModelError(_NO_GPU)
+
+
+def session(model: Path, device: str, threads: int) -> _Session:
+    """The network on `cpu` or `cuda:N`. ModelError where that GPU cannot be used."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    if device != "cpu":
+        onnxruntime.preload_dlls()  # CUDA comes in wheels, and without restoration no torch has loaded it
+    return _Session("u2net_custom", options, model_path=model, providers=providers(device))
+
 
 class Cutout:
     """Masks of the person. `threads` bounds the network's threads; `device` is `auto`, `cpu` or `cuda[:N]`."""
 
     def __init__(self, model: Path, device: str = "cpu", threads: int = 0) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
         gpu = CUDA in onnxruntime.get_available_providers()
         self.device = chosen(device, gpu=gpu, runtime="onnxruntime")
-        wanted = providers(self.device)
-        if self.device != "cpu":
-            onnxruntime.preload_dlls()  # CUDA comes in wheels, and without restoration no torch has loaded it
-        self.session = _Session("u2net_custom", options, model_path=model, providers=wanted)
-        if len(self.session.inner_session.get_providers()) < len(wanted):
-            raise ModelError(f"FACECRAFT_DEVICE={device}: onnxruntime could not use {self.device}; set it to cpu")
+        self.session = session(model, self.device, threads)
 
     def mask(self, pixels: Pixels) -> Pixels:
         """H x W, 0..255, of the whole picture: always stretched to the full range, person or not."""

@@ -1,8 +1,10 @@
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 
-from pipeline.cutout import Cutout, head, person
+from pipeline.cutout import Cutout, head, person, session
+from pipeline.device import CUDA
 from pipeline.errors import ModelError
 
 FACE = np.array([(280.0, 160.0), (360.0, 160.0), (350.0, 240.0), (320.0, 260.0), (290.0, 240.0)])
@@ -66,3 +68,9 @@ def test_an_empty_mask_has_no_head():
 def test_a_gpu_that_is_not_there_is_an_error_that_says_what_is(models):
     with pytest.raises(ModelError, match=r"FACECRAFT_DEVICE=cuda:7.*only the CPU here; set it to cpu"):
         Cutout(models / "u2netp.onnx", "cuda:7")
+
+
+@pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="this onnxruntime may have a GPU")
+def test_a_gpu_that_onnxruntime_cannot_use_is_an_error_that_names_the_fix(models):
+    with pytest.warns(UserWarning, match=CUDA), pytest.raises(ModelError, match=r"--gpus all.*FACECRAFT_DEVICE=cpu"):
+        session(models / "u2netp.onnx", "cuda:0", 1)
