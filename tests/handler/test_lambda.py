@@ -221,6 +221,7 @@ def test_what_is_done_already_is_not_done_again(warm, bucket, photos):
     assert bucket.report("in/twice/0.jpg") == before
 
 
+@pytest.mark.timeout(300)
 def test_near_the_deadline_the_rest_of_a_batch_is_handed_back(warm, bucket, photos):
     keys = photos("batch", 10)
     messages = {f"message-{number}": message(key, number) for number, key in enumerate(keys)}
@@ -229,7 +230,7 @@ def test_near_the_deadline_the_rest_of_a_batch_is_handed_back(warm, bucket, phot
     left = [each["itemIdentifier"] for each in answer.body["batchItemFailures"]]
     done = len(bucket.keys("out/reports/batch/"))
     assert (len(set(left)), done + len(left)) == (len(left), 10)
-    again = warm.call({"Records": [messages[name] for name in left]}, seconds=60)
+    again = warm.call({"Records": [messages[name] for name in left]}, seconds=900)
     assert (again.body, len(bucket.keys("out/reports/batch/"))) == ({"batchItemFailures": []}, 10)
 
 
