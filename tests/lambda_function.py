@@ -2,7 +2,7 @@
 
 import json
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import boto3
@@ -40,7 +40,7 @@ def message(key, number=0, bucket=BUCKET):
 
 
 class Bucket:
-    """The bucket that the function works in, in a moto of its own."""
+    """The bucket that the function works in, empty, in moto."""
 
     def __init__(self):
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -49,7 +49,9 @@ class Bucket:
         self.endpoint = f"{host}:{port}"
         access = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": REGION}
         self.client = boto3.client("s3", endpoint_url=f"http://{self.endpoint}", **access)
-        self.client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        with suppress(self.client.exceptions.BucketAlreadyOwnedByYou):  # all servers of a process hold the same
+            self.client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.empty("")
 
     def close(self):
         self.client.close()

@@ -76,19 +76,17 @@ def test_the_endpoint_answers_as_the_emulator_does(emulator, service, bucket, to
     assert ("errorMessage" in body) == ("X-Amz-Function-Error" in ours[1])
 
 
-@pytest.mark.timeout(300)
-def test_with_a_deadline_of_3_s_a_batch_of_10_is_settled_call_by_call(models_dir, bucket):
-    """The emulator counts the loading of the models too, and kills a function that is late."""
-    keys = [bucket.put(f"in/batch/{number}.jpg") for number in range(10)]
-    batch = {"Records": [message(key, number) for number, key in enumerate(keys)]}
+def test_with_a_deadline_of_3_s_what_is_not_done_of_a_batch_of_10_is_handed_back(models_dir, bucket):
+    """The emulator counts the loading of the models too, so that first calls have little time for photos."""
+    keys = {f"message-{number}": bucket.put(f"in/batch/{number}.jpg") for number in range(10)}
+    batch = {"Records": [message(key, number) for number, key in enumerate(keys.values())]}
     with emulated(models_dir, bucket, seconds=3, DEFAULT_WIDTH=300, DEFAULT_HEIGHT=300) as one:
-        for _ in range(60):
+        for _ in range(8):
             _, body = one.invoke(batch)
-            if body == {"batchItemFailures": []}:
-                break
-            settled = 10 - len(body["batchItemFailures"]) if "batchItemFailures" in body else 0
-            assert len(bucket.keys("out/reports/")) >= settled
-    assert len([bucket.report(key) for key in keys]) == 10
+            told = body.get("batchItemFailures") if isinstance(body, dict) else None
+            left = [each["itemIdentifier"] for each in told] if told is not None else [*keys]
+            settled = keys.keys() - left
+            assert [bucket.report(keys[name])["outcome"] for name in settled] == ["done"] * len(settled)
 
 
 def test_a_function_without_models_says_what_to_do(bucket):
