@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,18 @@ def split(models: Path, rounds: int) -> dict[str, float]:
     return dict(zip(PARTS, map(statistics.median, seconds), strict=True))
 
 
-def called(models: Path, calls: int) -> tuple[float, float, list[tuple[float, float]]]:
-    """Seconds to the end of the init phase and to the first answer; of further calls all their time, and the steps'."""
+@dataclass(frozen=True, slots=True)
+class Life:
+    """Of one process: seconds to the end of its init phase and to its first answer, then of each further call all its
+    time and that of its steps; and its most memory in MB."""
+
+    ready: float
+    first: float
+    calls: list[tuple[float, float]]
+    memory: float
+
+
+def lived(models: Path, calls: int = 0) -> Life:
     with RuntimeApi() as api:
         begun = time.perf_counter()
         environ = environment(models) | {"AWS_LAMBDA_RUNTIME_API": api.address}
@@ -91,25 +102,28 @@ def called(models: Path, calls: int) -> tuple[float, float, list[tuple[float, fl
             api.call(event())
             first = time.perf_counter() - begun
             answers = [api.call(event()) for _ in range(calls)]
+            status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
         finally:
             process.kill()
             process.wait()
-    steps = [sum(answer.body["stages_ms"].values()) / 1000 for answer in answers]
-    return ready, first, [(answer.seconds, own) for answer, own in zip(answers, steps, strict=True)]
+    warm = [(answer.seconds, sum(answer.body["stages_ms"].values()) / 1000) for answer in answers]
+    most = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    return Life(ready, first, warm, most / 1024)
 
 
 def run(models: Path, rounds: int) -> None:
     models = models.resolve()
-    called(models, 0)  # the first one warms the files up
-    starts = [called(models, 0)[:2] for _ in range(rounds)]
-    ready, first = (statistics.median(each) for each in zip(*starts, strict=True))
+    lived(models)  # the first one warms the files up
+    lives = [lived(models, CALLS) for _ in range(rounds)]
+    ready, first = (statistics.median(each) for each in zip(*((life.ready, life.first) for life in lives), strict=True))
     print(f"{machine()}; medians of {rounds}")
     print(f"function: init {ready:.2f} s, first answer after {first:.2f} s; its parts alone, one after the other:")
     for name, seconds in split(models, rounds).items():
         print(f"  {name:13} {seconds:6.2f} s  {100 * seconds / first:4.0f} % of the time to the first answer")
-    _, _, warm = called(models, CALLS)
+    warm = [call for life in lives for call in life.calls]
     whole, over = (statistics.median(each) for each in zip(*((all_, all_ / own) for all_, own in warm), strict=True))
-    print(f"warm call: {1000 * whole:.0f} ms, {over:.3f} times what its steps take (median of {CALLS})")
+    print(f"warm call: {1000 * whole:.0f} ms, {over:.3f} times what its steps take (median of {len(warm)})")
+    print(f"most memory: {max(life.memory for life in lives):.0f} MB")
 
 
 if __name__ == "__main__":
