@@ -58,7 +58,7 @@ class Environment:
             _log.error("models.hang", extra={"next": "this environment ends, and Lambda makes another one"})
             os._exit(1)
         try:
-            with self._pool.within(invocation.remaining):
+            with log.requested(invocation.request_id), self._pool.within(invocation.remaining):
                 return self._function(event, invocation)
         finally:
             if self._attempts is not None:

@@ -149,7 +149,7 @@ class Function:
         workers = Workers(source, process, outcomes, self._slots)
         workers.start()
         if not workers.wait(min(max(0.0, invocation.remaining() - _LAST_SECONDS), threading.TIMEOUT_MAX)):
-            _log.error("function.late", extra={"request": invocation.request_id, "next": "answered without what hangs"})
+            _log.error("function.late", extra={"next": "answered without what hangs"})
             source.stop()
         return tuple(outcomes.each.values())
 

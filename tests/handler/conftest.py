@@ -1,9 +1,13 @@
 """What the tests of the core over real folders and buckets share."""
 
+import io
+import logging
+
 import pytest
 from bucket_desk import AnyDesk
 from handler_fakes import Desk
 
+from handler import log
 from sources.files import FileStore
 
 
@@ -35,3 +39,16 @@ def desks(tmp_path, s3):
 @pytest.fixture
 def buckets(desks):
     return desks("bucket", "bucket")
+
+
+@pytest.fixture
+def stream():
+    """What is logged, from DEBUG on; the process's own logging is put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logged = io.StringIO()
+    log.setup("DEBUG", logged)
+    yield logged
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)

@@ -23,10 +23,11 @@ from tests.sources.payloads import direct, record
 
 ROOT = Path(__file__).parents[2]
 PHOTO = PORTRAITS / "sally_ride_small.jpg"
+REQUEST = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 
 
 def call(event, environment, left=math.inf):
-    return environment.answer(event, Invocation("8476a536-e9f4-11e8-9739-2dfe598c3fcd", lambda: left))
+    return environment.answer(event, Invocation(REQUEST, lambda: left))
 
 
 def inline(photo=PHOTO):
@@ -86,6 +87,14 @@ def test_between_two_calls_an_environment_may_be_frozen_or_killed(cloud):
     for outcome in ("done", "skipped", "skipped"):
         assert [photo["outcome"] for photo in call(event, environment)["photos"]] == [outcome]
         assert (dict(outbox.stamps(SERVICES)), dict(outbox.stamps(ATTEMPTS))) == ({}, {})
+
+
+def test_lines_name_the_request_that_they_belong_to(cloud, stream):
+    environment, _, event = cloud
+    call(event, environment)
+
+    closing = [line for line in stream.getvalue().splitlines() if '"photo.done"' in line]
+    assert [json.loads(line)["request_id"] for line in closing] == [REQUEST]
 
 
 def test_two_environments_share_an_outbox(cloud, s3):

@@ -1,11 +1,9 @@
-import io
 import json
 import logging
 import threading
 import warnings
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -14,19 +12,6 @@ from handler import log
 from sources.base import Event
 
 EVENT = Event("file:///inbox/anna.jpg", "anna.jpg", "v1", attempt=2)
-
-
-@pytest.fixture
-def stream():
-    """What is logged, from DEBUG on; the process's own logging is put back afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    logged = io.StringIO()
-    log.setup("DEBUG", logged)
-    yield logged
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
 
 
 def lines(stream):
