@@ -16,13 +16,14 @@ def build_kit(settings: CommonSettings) -> Kit:
     landmarks = _landmarks(settings)
     with ThreadPoolExecutor() as files:  # to read them is most of it, and several are read faster than one
         points = files.submit(verified, settings.models_dir, landmarks, settings.model_files())
-        cutout = files.submit(verified, settings.models_dir, cutout_model(settings.models_dir).name)
+        cutout = files.submit(_cutout, settings)
         mmod = files.submit(_if_present, settings, "mmod")
         restoring = files.submit(_restorer, settings, landmarks)
         identity = files.submit(_if_present, settings, "identity")
+    model = points.result()  # of several faults the first one is told
     restorer, unrestored = restoring.result()
     return Kit(
-        landmarks=points.result(),
+        landmarks=model,
         cutout=cutout.result(),
         mmod=mmod.result(),
         restorer=restorer,
@@ -32,6 +33,10 @@ def build_kit(settings: CommonSettings) -> Kit:
         device=settings.device,
         threads=max(1, (os.cpu_count() or 1) // settings.workers),
     )
+
+
+def _cutout(settings: CommonSettings) -> Verified:
+    return verified(settings.models_dir, cutout_model(settings.models_dir).name)
 
 
 def will_restore(settings: CommonSettings) -> bool:
