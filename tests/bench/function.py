@@ -1,6 +1,6 @@
 """The function of AWS Lambda: `python -m tests.bench.function`.
 
-Prints the time from the start of its process to the first answer, beside what its parts take one after the other, and
+Prints the time from the start of its process to the first answer, then what its parts take one after the other, and
 what a warm call takes beside the pipeline's own time. Restoration is off: `tests.bench.start` measures what it adds.
 """
 
@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from pipeline.portrait import Limits
 from pipeline.recipe import Recipe
 from tests.bench.machine import machine
 from tests.runtime_api import RuntimeApi
 
 PHOTO = Path(__file__).parents[1] / "portraits" / "grace_hopper.jpg"
-PARTS = ("imports", "verification", "faces", "cut-out", "first photo", "next photo")
+PARTS = ("imports", "verification", "faces", "cut-out", "first photo")
 CALLS = 30
 
 
@@ -55,8 +57,7 @@ def parts() -> None:
     timed(lambda: detect.FaceFinder(landmarks.Landmarker(kit.landmarks.path, 68), kit.mmod.path if kit.mmod else None))
     timed(lambda: cutout.Cutout(kit.cutout.path, kit.device, kit.threads))
     one, data, limits = studio.Studio(kit), PHOTO.read_bytes(), Limits(20 << 20, 50_000_000)
-    for _ in range(2):
-        timed(lambda: one.process(data, Recipe(), limits, PHOTO.name))
+    timed(lambda: one.process(data, Recipe(), limits, PHOTO.name))
     print(json.dumps(seconds))
 
 
@@ -82,11 +83,12 @@ def split(models: Path, rounds: int) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """Of one process: seconds to the end of its init phase and to its first answer, then of each further call all its
-    time and that of its steps; and its most memory in MB."""
+    """Of one process: seconds to the end of its init phase and to its first answer, those of processors until then, and
+    of all further calls; then of each further call all its time and that of its steps; its most memory in MB."""
 
     ready: float
     first: float
+    used: tuple[float, float, float]
     calls: list[tuple[float, float]]
     memory: float
 
@@ -95,20 +97,27 @@ def lived(models: Path, calls: int = 0) -> Life:
     with RuntimeApi() as api:
         begun = time.perf_counter()
         environ = environment(models) | {"AWS_LAMBDA_RUNTIME_API": api.address}
-        process = subprocess.Popen([sys.executable, "-m", "handler", "watch"], env=environ, stderr=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "handler", "watch"]
+        process = psutil.Popen(command, env=environ, stderr=subprocess.DEVNULL)
         try:
             api.ready()
-            ready = time.perf_counter() - begun
+            ready, used = time.perf_counter() - begun, [_used(process)]
             api.call(event())
-            first = time.perf_counter() - begun
+            first, used = time.perf_counter() - begun, [*used, _used(process)]
             answers = [api.call(event()) for _ in range(calls)]
+            used.append((_used(process) - used[1]) / max(1, calls))
             status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
         finally:
             process.kill()
             process.wait()
     warm = [(answer.seconds, sum(answer.body["stages_ms"].values()) / 1000) for answer in answers]
     most = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-    return Life(ready, first, warm, most / 1024)
+    return Life(ready, first, (used[0], used[1], used[2]), warm, most / 1024)
+
+
+def _used(process: psutil.Popen) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def run(models: Path, rounds: int) -> None:
@@ -116,13 +125,15 @@ def run(models: Path, rounds: int) -> None:
     lived(models)  # the first one warms the files up
     lives = [lived(models, CALLS) for _ in range(rounds)]
     ready, first = (statistics.median(each) for each in zip(*((life.ready, life.first) for life in lives), strict=True))
-    print(f"{machine()}; medians of {rounds}")
-    print(f"function: init {ready:.2f} s, first answer after {first:.2f} s; its parts alone, one after the other:")
-    for name, seconds in split(models, rounds).items():
-        print(f"  {name:13} {seconds:6.2f} s  {100 * seconds / first:4.0f} % of the time to the first answer")
+    used = [statistics.median(each) for each in zip(*(life.used for life in lives), strict=True)]
+    print(f"{machine()}; medians of {rounds}; in brackets seconds of processors")
+    print(f"function: init {ready:.2f} s ({used[0]:.2f} s), first answer after {first:.2f} s ({used[1]:.2f} s)")
+    shares = split(models, rounds)
+    for name, seconds in shares.items():
+        print(f"  {name:13} {seconds:6.2f} s  {100 * seconds / sum(shares.values()):4.0f} %")
     warm = [call for life in lives for call in life.calls]
     whole, over = (statistics.median(each) for each in zip(*((all_, all_ / own) for all_, own in warm), strict=True))
-    print(f"warm call: {1000 * whole:.0f} ms, {over:.3f} times what its steps take (median of {len(warm)})")
+    print(f"warm call: {whole:.2f} s ({used[2]:.2f} s), {over:.3f} times what its steps take (median of {len(warm)})")
     print(f"most memory: {max(life.memory for life in lives):.0f} MB")
 
 
