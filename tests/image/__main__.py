@@ -81,7 +81,8 @@ def prove(image, variant, flags, given, missing):
     place.mkdir(exist_ok=True)
     folder = tempfile.mkdtemp(prefix="image-", dir=place)
     try:
-        say("a wrong or missing model", checks.a_wrong_model(image, variant, flags, folder))
+        say("a wrong or missing model", checks.a_wrong_model(variant, flags, folder))
+        say("PyTorch's index away", checks.no_index(variant, flags))
         for user in ("1000", SOMEBODY):
             seen = checks.a_portrait(image, variant, folder, user, *given)
             say(f"read-only, offline, no rights, uid {user}", seen)

@@ -50,11 +50,10 @@ def context():
         return sorted(each.name for each in archive if each.isfile())
 
 
-def refused(variant, flags, models, folder, words):
-    """Proved where no models can be taken from the folder, and the build says these words."""
-    own = [*flags, "--build-context", f"folder={folder}", "--build-arg", f"MODELS={models}"]
-    ended = docker("build", *own, "--target", "models", "-f", f"docker/Dockerfile.{variant}", ".", check=False)
-    proved(ended.returncode != 0, f"the build took models from a folder where {words}")
+def refused(variant, flags, stage, words):
+    """Proved where a build of this stage fails, and says these words."""
+    ended = docker("build", *flags, "--target", stage, "-f", f"docker/Dockerfile.{variant}", ".", check=False)
+    proved(ended.returncode != 0, f"the build went on with: {' '.join(flags)}")
     proved(words in ended.stderr + ended.stdout, f"the build failed, but not since {words}:\n{ended.stderr[-1500:]}")
 
 

@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-from pipeline.models import REGISTRY
+from pipeline.models import REGISTRY, card
 from tests.image import build
 from tests.image.docker import ROOT, docker, inspected, proved
 from tests.image.service import CONFINED, running
@@ -14,6 +14,7 @@ from tests.images import context_files, pins
 PORTRAIT = "astronaut.png"
 BATCH = 8
 LARGEST = 15
+AWAY = "https://127.0.0.1:9/simple"
 INSIDE = (ROOT / "tests" / "image" / "inside.py").read_text()
 
 
@@ -67,17 +68,25 @@ def no_cuda(image, variant):
     return "neither in PyTorch nor beside it"
 
 
-def a_wrong_model(image, variant, flags, folder):
+def a_wrong_model(variant, flags, folder):
     """One wrong byte, and one missing model, in a folder that a build without them takes."""
     wrong, less = Path(folder) / "wrong", Path(folder) / "less"
     build.copied(wrong, build.present())
     build.with_a_wrong_byte(wrong)
-    build.refused(
-        variant, flags, "available", wrong, "instead of 4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c"
-    )
+    build.refused(variant, [*flags, *taken(wrong, "available")], "models", f"instead of {card('mmod').sha256}")
     build.copied(less, [each for each in build.present() if each.name != "mmod"])
-    build.refused(variant, flags, "full", less, "mmod_human_face_detector.dat: missing")
+    build.refused(variant, [*flags, *taken(less, "full")], "models", f"{card('mmod').file}: missing")
     return "the build fails, and names the model"
+
+
+def taken(folder, models):
+    return "--build-context", f"folder={folder}", "--build-arg", f"MODELS={models}"
+
+
+def no_index(variant, flags):
+    """PyTorch comes from where the build was told, or there is no image."""
+    build.refused(variant, [*flags, "--build-arg", f"TORCH_INDEX={AWAY}"], "builder", AWAY)
+    return "the build fails"
 
 
 def a_portrait(image, variant, folder, user, *more):
