@@ -3,9 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 tag=$(sed -n 's/^ARG BASE=\(.*\)@sha256:.*/\1/p' Dockerfile.cpu)
-digest=$(docker buildx imagetools inspect "$tag" --format '{{.Manifest.Digest}}')
+digest=$(docker buildx imagetools inspect "$tag" | awk '$1 == "Digest:" && !seen++ { print $2 }')
 if [[ ! $digest =~ ^sha256:[0-9a-f]{64}$ ]]; then
-  echo "make pin: the registry's digest of $tag is no digest: $digest" >&2
+  echo "make pin: the registry's digest of $tag is no digest: '$digest'" >&2
   exit 1
 fi
 sed -i "s|^ARG BASE=.*|ARG BASE=$tag@$digest|" Dockerfile.cpu Dockerfile.gpu
