@@ -19,7 +19,7 @@ import pytest
 
 from handler import __version__
 from pipeline.models import REGISTRY, card
-from tests.images import ROOT, context_files, pins
+from tests.image.lists import ROOT, context_files, pins
 
 DOCKER = ROOT / "docker"
 DOCKERFILES = {variant: (DOCKER / f"Dockerfile.{variant}").read_text() for variant in ("cpu", "gpu")}

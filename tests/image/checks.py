@@ -8,8 +8,8 @@ from pathlib import Path
 from pipeline.models import REGISTRY, card
 from tests.image import build
 from tests.image.docker import ROOT, docker, inspected, proved
+from tests.image.lists import context_files, pins
 from tests.image.service import CONFINED, running
-from tests.images import context_files, pins
 
 PORTRAIT = "astronaut.png"
 BATCH = 8

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TESTS = "# tests and checks"
 _PINNED = re.compile(r"^([a-z0-9-]+)(?:\[[a-z0-9,]+\])?==([0-9a-z.]+)", re.MULTILINE)
 _BESIDE = (
