@@ -41,14 +41,20 @@ def buckets(desks):
     return desks("bucket", "bucket")
 
 
-@pytest.fixture
-def stream():
-    """What is logged, from DEBUG on; the process's own logging is put back afterwards."""
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    """What sets up the process's own logging does not change what later tests see of theirs."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    logged = io.StringIO()
-    log.setup("DEBUG", logged)
-    yield logged
+    yield
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
+
+
+@pytest.fixture
+def stream():
+    """What is logged, from DEBUG on."""
+    logged = io.StringIO()
+    log.setup("DEBUG", logged)
+    return logged
