@@ -1,6 +1,7 @@
 """CodeFormer's published checkpoint, read straight into place."""
 
 import pickle
+import struct
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,9 @@ _DAMAGED: Final = (
     AttributeError,
     AssertionError,
     EOFError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
     pickle.UnpicklingError,
 )
 """What torch's reader raises where a file's bytes are not what they were."""

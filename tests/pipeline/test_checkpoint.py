@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -98,6 +98,7 @@ def test_missing_file_is_a_model_error(path: Path):
 
 
 @settings(max_examples=200, deadline=None)
+@example(damage=[(244, 74)])  # a number that ends too early
 @given(damage=st.lists(st.tuples(st.integers(0, 1400), st.integers(0, 255)), min_size=1, max_size=4))
 def test_damaged_checkpoint_is_a_model_error_whatever_the_damage(
     damage: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
