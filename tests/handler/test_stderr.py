@@ -7,11 +7,12 @@ import logging, os, threading
 from handler import log, stderr
 log.setup("INFO")
 stderr.as_log_lines()
+pump = next(thread for thread in threading.enumerate() if thread.name == "stderr")
 os.write(2, b"libtiff: something odd \\xff\\n")
 logging.getLogger("own").warning("own.line")
 os.close(2)
 import sys; sys.stderr.close()
-next(thread for thread in threading.enumerate() if thread.name == "stderr").join(10)
+pump.join(10)
 """
 
 
