@@ -14,18 +14,14 @@ from collections.abc import Callable
 from typing import Final
 
 from handler import log
-from handler.after import After
 from handler.attempts import Attempts
 from handler.config import init_seconds
 from handler.function import Function
 from handler.inprocess import InProcess, load_at_once
 from handler.invocation import Answer, Invocation
 from handler.lambda_settings import LambdaSettings
-from handler.ledger import Ledger
 from handler.modelprocess import Loaded
 from handler.process import Process
-from handler.sink import Sink
-from handler.turnstile import Turnstile
 from sources import aws
 from sources.s3 import S3Store
 
@@ -69,16 +65,4 @@ class Environment:
         if not isinstance(inbox, S3Store) or not isinstance(outbox, S3Store):
             return None
         self._attempts = Attempts(outbox, always_alone=True)
-        return Process(
-            inbox=inbox,
-            ledger=Ledger(outbox),
-            sink=Sink(outbox),
-            attempts=self._attempts,
-            after=After(inbox, outbox, settings.after),
-            pool=self._pool,
-            turnstile=Turnstile(),
-            base=settings.recipe(),
-            presets=settings.presets,
-            limits=settings.limits(),
-            max_attempts=settings.max_attempts,
-        )
+        return Process.between(inbox, outbox, self._attempts, self._pool, settings)

@@ -19,7 +19,7 @@ def build_kit(settings: CommonSettings) -> Kit:
         cutout = files.submit(_cutout, settings)
         mmod = files.submit(_if_present, settings, "mmod")
         restoring = files.submit(_restorer, settings, landmarks)
-        identity = files.submit(_if_present, settings, "identity")
+        identity = files.submit(_if_present, settings, "identity") if will_restore(settings) else None
     model = points.result()  # of several faults the first one is told
     restorer, unrestored = restoring.result()
     return Kit(
@@ -28,7 +28,7 @@ def build_kit(settings: CommonSettings) -> Kit:
         mmod=mmod.result(),
         restorer=restorer,
         unrestored=unrestored,
-        identity=identity.result() if restorer else None,
+        identity=identity.result() if identity else None,
         identity_limit=settings.identity_limit,
         device=settings.device,
         threads=max(1, (os.cpu_count() or 1) // settings.workers),

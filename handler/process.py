@@ -17,6 +17,7 @@ from handler.options import Presets, Resolved
 from handler.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
 from handler.pool import PoolUnavailable
 from handler.replies import Away, Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
+from handler.settings import CommonSettings
 from handler.sink import Sink
 from handler.stores import AnyStore
 from handler.turnstile import Turnstile
@@ -70,6 +71,25 @@ class Process:
     max_attempts: int
     most_attempts: Callable[[], int | None] = lambda: None
     """How often a queue hands a photo out, where one does and says so: its report must come before."""
+
+    @classmethod
+    def between(
+        cls, inbox: AnyStore, outbox: AnyStore, attempts: Attempts, pool: Pool, settings: CommonSettings
+    ) -> "Process":
+        """As the settings say."""
+        return cls(
+            inbox=inbox,
+            ledger=Ledger(outbox),
+            sink=Sink(outbox),
+            attempts=attempts,
+            after=After(inbox, outbox, settings.after),
+            pool=pool,
+            turnstile=Turnstile(),
+            base=settings.recipe(),
+            presets=settings.presets,
+            limits=settings.limits(),
+            max_attempts=settings.max_attempts,
+        )
 
     def __call__(self, event: Event) -> Outcome:
         if not self.turnstile.enter(event.path):

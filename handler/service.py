@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 from handler import __version__, modelworker
-from handler.after import After
 from handler.arrivals import Arrivals, Bucket, Queue, from_folder
 from handler.attempts import Attempts
 from handler.board import Board
@@ -28,9 +27,7 @@ from handler.pool import ModelPool
 from handler.process import Process
 from handler.recovery import Recovery
 from handler.settings import CommonSettings, Settings
-from handler.sink import Sink
 from handler.stores import store_at
-from handler.turnstile import Turnstile
 from handler.worker import Progress, Workers
 from pipeline.kit import Kit
 from pipeline.models import Verified
@@ -63,7 +60,6 @@ class Service:
         self._board = Board(self._metrics, progress)
         self._inbox, self._outbox = store_at(settings.inbox), store_at(settings.outbox)
         self._ledger = Ledger(self._outbox)
-        self._sink = Sink(self._outbox)
         self._attempts = Attempts(self._outbox)
         self._draining = threading.Event()
         self._outbox_watch = OutboxWatch(self._outbox, settings.outbox, self._draining, self._look_again)
@@ -78,8 +74,9 @@ class Service:
         )
         self._arrivals = self._arrive(once=once)
         self.source = self._arrivals.source
-        self._recovery = Recovery(self._inbox, self._ledger, self._sink, self._attempts, self._arrivals.again)
-        process = self._process()
+        process = Process.between(self._inbox, self._outbox, self._attempts, self.pool, settings)
+        process = replace(process, most_attempts=self._arrivals.most_attempts)
+        self._recovery = Recovery(self._inbox, self._ledger, process.sink, self._attempts, self._arrivals.again)
         self._workers = Workers(self.source, process, self._board, settings.workers, self._await_outbox)
         self._calls = Calls(self._function(process), settings.max_concurrent_jobs, self._metrics)
 
@@ -107,23 +104,6 @@ class Service:
             settled_in=self._ledger.settled_in,
             once=once,
             on_count=self._counted,
-        )
-
-    def _process(self) -> Process:
-        settings = self._settings
-        return Process(
-            inbox=self._inbox,
-            ledger=self._ledger,
-            sink=self._sink,
-            attempts=self._attempts,
-            after=After(self._inbox, self._outbox, settings.after),
-            pool=self.pool,
-            turnstile=Turnstile(),
-            base=settings.recipe(),
-            presets=settings.presets,
-            limits=settings.limits(),
-            max_attempts=settings.max_attempts,
-            most_attempts=self._arrivals.most_attempts,
         )
 
     def _function(self, process: Process) -> Function:

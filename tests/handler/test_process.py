@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
-from handler_fakes import MAX_ATTEMPTS, Desk, FakePool, done, event, refused, result
+from handler_fakes import MAX_ATTEMPTS, FakePool, done, event, refused, result
 
 from handler.ledger import Ledger
 from handler.modelprocess import WorkerDied, WorkerTimedOut
@@ -20,14 +20,6 @@ from handler.sink import Sink
 SOON = 10.0
 DIED, TIMED_OUT = WorkerDied("the worker ended with exit code -11"), WorkerTimedOut("no result after 120 s")
 UNREADABLE = Faulted("unreadable", "[Errno 5] Input/output error")
-
-
-@pytest.fixture
-def desk(tmp_path):
-    desk = Desk(tmp_path)
-    yield desk
-    for attempts in desk.services:
-        attempts.close()
 
 
 @contextmanager

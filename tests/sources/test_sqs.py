@@ -8,21 +8,9 @@ import pytest
 from sources.sqs import SqsSource
 from sources.sqs_queue import Queue, QueueUnavailable, connect
 from tests.sources.payloads import batch, bridge, direct, record, sns, test_event
-from tests.sources.sqs_helpers import SOON, Cloud, Run
+from tests.sources.sqs_helpers import SOON, Run
 
 ODD = ["a+b c/é%25.jpg", "%20.jpg", "a&b=c#d?.jpg", "😀/ü.jpg", "~/a.jpg", "tab\t.jpg", "'\"<>\\.jpg"]
-
-
-@pytest.fixture(scope="module")
-def cloud():
-    cloud = Cloud()
-    yield cloud
-    cloud.close()
-
-
-@pytest.fixture
-def queue(cloud):
-    return cloud.queue(VisibilityTimeout=30)
 
 
 @pytest.fixture

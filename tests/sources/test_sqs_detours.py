@@ -6,21 +6,9 @@ import threading
 import pytest
 
 from tests.sources.bodies import CREATED, IGNORED, NAMED, SEVERAL, WRONG
-from tests.sources.sqs_helpers import SOON, Cloud, Run
+from tests.sources.sqs_helpers import SOON, Run
 
 KEY = "in/a+b c/é%25.jpg"
-
-
-@pytest.fixture(scope="module")
-def cloud():
-    cloud = Cloud()
-    yield cloud
-    cloud.close()
-
-
-@pytest.fixture
-def queue(cloud):
-    return cloud.queue(VisibilityTimeout=30)
 
 
 def by_sns(cloud, queue, bucket, raw):
