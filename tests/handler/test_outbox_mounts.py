@@ -4,8 +4,7 @@ from tests.sources.namespaces import alone
 
 DESK = """
 sys.path.insert(0, "tests/handler")
-from handler_fakes import done
-from test_process import Desk
+from handler_fakes import Desk, done
 desk = Desk(here)
 anna = desk.photo("anna.jpg")
 mount("tmpfs", desk.outbox.root, "size=2m")
