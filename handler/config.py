@@ -35,7 +35,6 @@ _NO_API: Final = "the HTTP API that it belonged to is not built"
 WITHOUT_EFFECT: Final = MappingProxyType(
     {
         "BATCH_MAX_FILES": _NO_API,
-        "CLEANUP_AGE_HOURS": "nothing is deleted for its age",
         "CORS_ORIGINS": _NO_API,
         "DEBUG": _NO_API,
     }

@@ -10,6 +10,7 @@ from handler.values import place
 from sources.s3 import S3Store
 
 _IDLE: Final = (
+    "cleanup_age_hours",
     "workers",
     "host",
     "port",

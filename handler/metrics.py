@@ -10,7 +10,7 @@ from handler import __version__
 from pipeline.models import ModelCard
 
 Outcome = Literal["done", "skipped", "rejected", "failed", "retried", "vanished"]
-Counted = Literal["watch_overflows", "rescan_found", "ignored", "worker_deaths"]
+Counted = Literal["watch_overflows", "rescan_found", "ignored", "worker_deaths", "expired"]
 Ended = Literal["done", "failed", "timed_out", "throttled", "refused"]
 
 _STAGE_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -20,6 +20,7 @@ _HELP: Final[Mapping[Counted, str]] = {
     "rescan_found": "Photos that a rescan found and no event had told of",
     "ignored": "Things in the inbox that are no photos and were left alone",
     "worker_deaths": "Worker processes that died or were ended for exceeding their time",
+    "expired": "Files of portraits that were deleted for their age",
 }
 
 

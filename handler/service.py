@@ -13,6 +13,7 @@ from handler.arrivals import Arrivals, Bucket, Queue, from_folder
 from handler.attempts import Attempts
 from handler.board import Board
 from handler.calls import Calls
+from handler.cleanup import Cleanup
 from handler.events_route import Events
 from handler.function import Function
 from handler.invoke_guard import Guard
@@ -63,6 +64,8 @@ class Service:
         self._attempts = Attempts(self._outbox)
         self._draining = threading.Event()
         self._outbox_watch = OutboxWatch(self._outbox, settings.outbox, self._draining, self._look_again)
+        hours = None if once else settings.cleanup_age_hours
+        self._cleanup = Cleanup(self._outbox, self._attempts, hours, self._draining, self._counted)
         self._beginning = threading.Thread(target=self._begin, name="begin", daemon=True)
         self._started = time.time()
         self.pool = ModelPool(
@@ -115,6 +118,7 @@ class Service:
         """Load the models and look through the outbox; photos are taken as soon as both are done. Returns at once."""
         self.pool.start()
         self._outbox_watch.start()
+        self._cleanup.start()
         self._beginning.start()
 
     def drain(self) -> None:
@@ -132,6 +136,7 @@ class Service:
         self._draining.set()
         self.pool.stop()
         self.source.close()
+        self._cleanup.join()
         self._attempts.close()
         self._outbox_watch.join()
 

@@ -29,6 +29,7 @@ from handler.values import (
     Device,
     File,
     Host,
+    Hours,
     Level,
     PlaceValue,
     QueueUrl,
@@ -89,6 +90,7 @@ _QUEUE = About(
     "https://sqs.eu-central-1.amazonaws.com/123456789012/photos",
     "(none)",
 )
+_CLEANUP = About("Hours after which portraits are deleted; reports, photos and originals stay", "720", "(never)")
 _KEY = About(
     "What calls of the Lambda-compatible endpoint must bring as `X-API-Key`; without it only loopback is open",
     "9Kc4tZ",
@@ -152,6 +154,7 @@ class CommonSettings(BaseSettings):
             "move",
         ),
     ] = "keep"
+    cleanup_age_hours: Annotated[Hours | None, _CLEANUP] = None
     rescan_seconds: Annotated[
         Seconds, Field(ge=1), About("Time between two looks for photos that no event told of", "60")
     ] = 60

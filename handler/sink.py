@@ -101,6 +101,27 @@ class Sink:
             kept = _names(report)
             self._remove(path, self._leftovers(path, kept), kept=kept)
 
+    def owner(self, name: str) -> str | None:
+        """The photo that the image was made from; None where it is none of ours, or nothing at all."""
+        try:
+            return owner_of(self._settled_read(name).data)
+        except (FileNotFoundError, *_BLOCKING):
+            return None
+
+    def expire(self, path: str, before_ns: int) -> int:
+        """Remove the photo's images if its report was written before then, and keep the report; gives their number.
+
+        Conflict where one is replaced meanwhile.
+        """
+        with self.outbox.lock(path):
+            report, _ = read_report(self.outbox, path)
+            if not 0 < self.outbox.changed(report_path(path)) < before_ns:
+                return 0
+            own = [(name, blob) for name in _names(report) if (blob := self._own(path, name))]
+            for name, blob in own:
+                self.outbox.delete(name, blob.version)
+            return len(own)
+
     def replay(self, path: str, report: Mapping[str, Any], *, replaces: str) -> None:
         """Put the photo of a standing report back to work; report and images stand until the next report does."""
         with self.turn(path, replaces):
@@ -109,7 +130,7 @@ class Sink:
 
     def _remove(self, path: str, names: Sequence[str], *, kept: Sequence[str]) -> None:
         for name in names:
-            if name not in kept and self._is_own(path, name):
+            if name not in kept and self._own(path, name):
                 self.outbox.delete(name)
 
     def _write_report(
@@ -169,11 +190,12 @@ class Sink:
                 return self.outbox.read(name, _MAX_BYTES)
         return self.outbox.read(name, _MAX_BYTES)
 
-    def _is_own(self, path: str, name: str) -> bool:
+    def _own(self, path: str, name: str) -> Blob | None:
+        """What lies there, where it is this photo's."""
         try:
-            return self._standing(path, name) is not None
+            return self._standing(path, name)
         except _Taken:
-            return False
+            return None
 
     def _leftovers(self, path: str, kept: Sequence[str]) -> list[str]:
         """Images of this photo, of a service that was killed before it could write the report that names them.
@@ -185,10 +207,10 @@ class Sink:
 
     def _own_images(self, path: str, stem: str, kept: Sequence[str]) -> Iterator[str]:
         """Not asking for those of `kept`. A PNG is written before its JPEG and removed after it: it tells of both."""
-        if f"{stem}.png" in kept or self._is_own(path, f"{stem}.png"):
+        if f"{stem}.png" in kept or self._own(path, f"{stem}.png"):
             yield from (f"{stem}.{kind}" for kind in _KINDS)
         number = 1
-        while (png := f"{stem}-{number}.png") in kept or self._is_own(path, png):
+        while (png := f"{stem}-{number}.png") in kept or self._own(path, png):
             yield from (f"{stem}-{number}.{kind}" for kind in _KINDS)
             number += 1
 

@@ -89,6 +89,7 @@ Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Befo
 Channel = Annotated[int, Field(ge=0, le=255)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Sources = Annotated[tuple[Name, ...], BeforeValidator(_names)]
+Hours = Annotated[float, Field(gt=0, le=876_000, allow_inf_nan=False)]
 QueueUrl = Annotated[str, AfterValidator(_queue_url)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
 Word = Annotated[SecretStr, AfterValidator(_word)]

@@ -83,7 +83,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a listing tells of one object; `etag` without its quotes, `changed_ns` as in `Blob`."""
+    """What a listing tells of one file or object; `etag`: its version; `changed_ns` as in `Blob`."""
 
     path: str
     etag: str
@@ -152,6 +152,9 @@ class Outbox(Store, Protocol):
 
     def stamped(self, path: str) -> int | None:
         """The stamp of one thing; None where nothing lies there."""
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """As `list`, with what the listing tells besides."""
 
     def granularity(self) -> int:
         """How many ns two stamps must differ to be told apart."""

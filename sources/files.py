@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import quote_from_bytes
 
 from sources import durable
-from sources.base import STATE, Blob, Conflict
+from sources.base import STATE, Blob, Conflict, Entry
 from sources.beneath import LeadsOut, check_plain, opened_file, opened_folder, read_whole, resolve
 
 _TEMPORARIES: Final = f"{STATE}/tmp"  # noqa: S108 - not the shared /tmp
@@ -116,7 +116,11 @@ class FileStore:
             self.delete(path, version)
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """Paths of the regular files in the folder `prefix` and below; links and our own STATE are left out."""
+        """See Store."""
+        return (entry.path for entry in self.entries(prefix))
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """The regular files in the folder `prefix` and below; links and our own STATE are left out."""
         folders = [prefix.rstrip("/")]
         while folders:
             folder = folders.pop()
@@ -125,7 +129,7 @@ class FileStore:
                 if stat.S_ISDIR(found.st_mode) and path != STATE:
                     folders.append(path)
                 elif stat.S_ISREG(found.st_mode):
-                    yield path
+                    yield Entry(path, durable.version_of(found), found.st_size, found.st_ctime_ns)
 
     def stamps(self, folder: str) -> dict[str, int]:
         """The mtimes (ns) of what lies in one folder, by name; empty where there is no such folder."""

@@ -57,6 +57,10 @@ def faults(environ, **overrides):
     return caught.value.lines
 
 
+def test_nothing_is_deleted_for_its_age_unless_someone_asks():
+    assert settings().cleanup_age_hours is None
+
+
 def test_two_folders_are_all_that_is_needed():
     given = settings()
     assert (given.inbox, given.outbox) == (Path("/photos/in"), Path("/photos/out"))
@@ -100,10 +104,10 @@ def test_all_variables_of_the_original_are_accepted():
     assert given.log_level == "INFO"
     assert [line.split()[0].removeprefix("FACECRAFT_") for line in given.warnings] == [
         "BATCH_MAX_FILES",
-        "CLEANUP_AGE_HOURS",
         "CORS_ORIGINS",
         "DEBUG",
     ]
+    assert given.cleanup_age_hours == 24
     assert (given.max_concurrent_jobs, given.api_key.get_secret_value()) == (4, "secret")
     assert "secret" not in repr(given) + str(given.warnings)
 
@@ -115,6 +119,7 @@ def test_all_variables_of_the_original_are_accepted():
         ("PORT", "http", "'http' is not a whole number; for example FACECRAFT_PORT=8000"),
         ("PORT", "65536", "less than or equal to 65535"),
         ("HOST", "http://x", "is not an address"),
+        ("CLEANUP_AGE_HOURS", "0", "greater than 0; for example FACECRAFT_CLEANUP_AGE_HOURS=720"),
         ("DEVICE", "gpu", "'gpu' is not one of auto, cpu, cuda, cuda:N"),
         ("LANDMARKS", "67", "'auto', '68' or '5'"),
         ("LOG_LEVEL", "loud", "'DEBUG', 'INFO'"),

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from sources.base import STATE, Conflict, TooLarge
+from sources.base import STATE, Conflict, Entry, TooLarge
 from sources.files import FileStore
 from tests.s3_servers import s3_at
 from tests.sources.writers import versions_of_writers
@@ -111,6 +111,12 @@ def test_only_what_lies_below_a_folder_is_listed(store):
     assert sorted(store.list("reports")) == ["reports/a.json", "reports/sales/b.json"]
     assert sorted(store.list()) == ["e.png", "reports/a.json", "reports/sales/b.json", "reports2/c.json"]
     assert sorted(store.stamps("reports")) in (["a.json"], ["a.json", "sales"])
+
+
+def test_a_listing_tells_version_size_and_change(store):
+    version = store.write("sales/anna.png", b"12345")
+
+    assert list(store.entries()) == [Entry("sales/anna.png", version, 5, store.changed("sales/anna.png"))]
 
 
 def test_only_that_version_is_deleted(store):
