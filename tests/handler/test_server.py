@@ -145,6 +145,8 @@ def test_stop_may_be_called_twice_and_before_the_start(server, service):
     ServerThread(make_app(service), "127.0.0.1", 0).stop()
     server.stop()
     server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        get(server, "/health")
 
 
 def test_an_idle_connection_does_not_hold_up_the_stop(server):
@@ -153,3 +155,5 @@ def test_an_idle_connection_does_not_hold_up_the_stop(server):
     connection.getresponse().read()
     server.stop()
     connection.close()
+    with pytest.raises(ConnectionRefusedError):
+        get(server, "/health")

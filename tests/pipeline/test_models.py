@@ -87,7 +87,10 @@ def test_folder_instead_of_a_file_is_a_model_error(tmp_path: Path):
 
 
 def test_verified_model_travels_to_a_worker_and_is_still_the_same(file: Path):
-    pickle.loads(pickle.dumps(check(TINY, file))).still()  # noqa: S301 - our own bytes
+    seen = check(TINY, file)
+    there = pickle.loads(pickle.dumps(seen))  # noqa: S301 - our own bytes
+    there.still()
+    assert there == seen
 
 
 def test_changed_file_is_noticed_without_hashing(file: Path):
