@@ -76,17 +76,23 @@ class Deliveries:
     def again(self, message: Delivery) -> bool:
         """Whether this message is held already; it then has a new receipt, and the old one is worth nothing."""
         held = self._held.get(message.id)
-        if held is not None:
-            held.receipt, held.attempt, held.lapsed = message.receipt, message.attempt, False
-        return held is not None
+        if held is None or self._is_back(held, message):
+            return False
+        held.receipt, held.attempt, held.lapsed = message.receipt, message.attempt, False
+        return True
+
+    def _is_back(self, held: Delivery, message: Delivery) -> bool:
+        """Whether it was handed back, and comes when it was to, sooner than the queue's answer to that."""
+        return message.id in self._settled and held.again is not None and held.again <= message.known
 
     def was_given_up(self, message: Delivery) -> bool:
         """Whether it was given up when it came before. A first attempt never was: someone has sent it anew."""
         return message.attempt > 1 and message.id in self._given_up
 
     def add(self, message: Delivery, photos: Iterable[BucketPhoto] = ()) -> None:
-        """A message that is not held already."""
+        """A message that is not held already; see `again`."""
         self._held[message.id] = message
+        self._settled.pop(message.id, None)
         for photo in photos:
             self._tell(message, photo)
         self._close(message)
@@ -124,8 +130,8 @@ class Deliveries:
 
     def answered(self, message_id: str, receipt: str) -> None:
         """The queue has taken the answer; unless the message has come again meanwhile, it is held no longer."""
-        message = self._held[message_id]
-        if message.receipt != receipt:
+        message = self._settled.get(message_id)
+        if message is None or message.receipt != receipt:
             return
         del self._held[message_id], self._settled[message_id]
         if message.given_up and message.again is None:

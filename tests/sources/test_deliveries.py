@@ -123,6 +123,26 @@ def test_a_message_that_came_again_while_it_was_answered_is_answered_again(deliv
     assert [each.receipt for each in deliveries.settled()] == ["new"]
 
 
+def test_a_message_that_comes_again_when_it_was_to_is_worked_on_before_that_was_answered(deliveries):
+    deliveries.add(message(), [photo()])
+    deliveries.settle(deliveries.take().path, again=4.0)
+    back = message(attempt=2, receipt="later")
+
+    assert not deliveries.again(back)
+    deliveries.add(back, [photo()])
+    deliveries.answered("m1", "receipt of m1")
+    assert (settled(deliveries), deliveries.take().attempt) == ({}, 2)
+
+
+def test_a_message_that_comes_again_before_it_was_to_is_hidden_again(deliveries):
+    deliveries.add(message(), [photo()])
+    deliveries.settle(deliveries.take().path, again=60.0)
+
+    assert deliveries.again(message(attempt=2, receipt="later"))
+    deliveries.answered("m1", "receipt of m1")
+    assert (settled(deliveries), deliveries.take()) == ({"m1": 60.0}, None)
+
+
 def test_what_nobody_has_in_hand_is_released(deliveries):
     deliveries.add(message("m1"), [photo("a.jpg"), photo("b.jpg")])
     deliveries.add(message("m2"), [photo("c.jpg")])

@@ -189,6 +189,25 @@ def test_a_retry_hides_the_message_for_its_pause(sqs, delay, seconds):
         assert not sqs.calls("delete", 0)
 
 
+def test_a_retried_message_that_comes_before_the_queue_has_answered_is_worked_on(sqs):
+    worked = threading.Event()
+
+    def late():
+        sqs.give(given("m1", photos("a"), received=2, receipt="second"))
+        assert worked.wait(SOON)
+
+    sqs.give(given("m1", photos("a")))
+    sqs.fail("hide", late)
+    with Run(sqs) as run:
+        run.retry(run.next())
+        event = run.next()
+        worked.set()
+        run.ack(event)
+
+        assert event.attempt == 2
+        assert sqs.calls("delete") == [["second"]]
+
+
 def test_what_a_poll_brings_after_the_stop_is_handed_back(sqs):
     with Run(sqs) as run:
         late = given("m1", photos("a")), given("m2", photos("b"))
