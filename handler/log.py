@@ -110,12 +110,17 @@ def setup(level: str = "INFO", stream: TextIO | None = None) -> None:
 
 
 def photo_line(
-    event: Event, outcome: str, *, reason: str | None = None, stages_ms: Mapping[str, float] | None = None
+    event: Event,
+    outcome: str,
+    *,
+    version: str | None = None,
+    reason: str | None = None,
+    stages_ms: Mapping[str, float] | None = None,
 ) -> None:
     """The one closing line of a photo: `photo.done`, `photo.rejected`, ... at a level that fits the outcome."""
     fields = {
         "uri": event.uri,
-        "version": event.version,
+        "version": version or event.version,
         "outcome": outcome,
         "reason": reason,
         "attempt": event.attempt,

@@ -8,7 +8,14 @@ Name = Literal["done", "skipped", "vanished", "rejected", "failed", "retried"]
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class _Read:
+    """`version`: of the object that was read, which may be newer than its event; None where the event says it."""
+
+    version: str | None = field(default=None, compare=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Done(_Read):
     """Portraits and report stand. `outputs` are their names in the outbox."""
 
     outputs: tuple[str, ...]
@@ -17,7 +24,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(_Read):
     """Already done: this version's report stands."""
 
 
@@ -27,7 +34,7 @@ class Vanished:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(_Read):
     """The photo itself is the reason; its report says so and what to do."""
 
     reason: str
@@ -35,7 +42,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(_Read):
     """It may work next time, in `retry_in` seconds; None where the attempts are used up and the report says so."""
 
     reason: str
@@ -43,6 +50,7 @@ class Failed:
     retry_in: float | None = None
 
 
+Settled = Done | Skipped | Rejected | Failed
 Outcome = Done | Skipped | Vanished | Rejected | Failed
 
 

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
+from types import MappingProxyType
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
@@ -141,11 +142,13 @@ def _check_image(audit, outbox, file, report, *, light):
         audit.torn.append(f"{file['name']!r} was made from another content")
 
 
-def done_twice(logs):
-    """What the logs call done more often than once. Of the event of a sidecar alone no version is told."""
+def done_twice(logs, sidecars=MappingProxyType({})):
+    """What the logs call done more often than once. `sidecars`: how many a photo had by and by, by its URI."""
     text = "".join(log.read_text() for log in logs).splitlines()
     lines = [json.loads(line) for line in text if line.startswith("{") and line.endswith("}")]
     done = Counter((line["uri"], line["version"]) for line in lines if line["event"] == "photo.done")
     return [
-        f"{uri} was done {number} times in one version" for (uri, told), number in done.items() if told and number > 1
+        f"{uri} was done {number} times in version {version}"
+        for (uri, version), number in done.items()
+        if number > 1 + sidecars.get(uri, 0)
     ]

@@ -1,6 +1,7 @@
 """Photos that come into a bucket in every way there is, until there are so many."""
 
 import threading
+from collections import Counter
 from hashlib import sha256
 
 from sources.ignore import SIDECAR
@@ -28,7 +29,7 @@ class BucketFeeder(Photos):
         self._odd = self._random.sample(ODD, len(ODD))
         self._put_so_far = threading.Condition()
         self._thread = threading.Thread(target=self._feed)
-        self.sums, self.etags, self.removed = {}, {}, set()
+        self.sums, self.etags, self.removed, self.sidecars = {}, {}, set(), Counter()
         self.ways = [getattr(self, name) for name in dir(type(self)) if name.startswith("way_")]
         self.crashed = False
 
@@ -149,6 +150,7 @@ class BucketFeeder(Photos):
     def _sidecar(self, name):
         options = b"width = %d" % self._random.randrange(80, 2000)
         self._put(f"{name}{SIDECAR}", options)
+        self.sidecars[name] += 1
         self.sums[name] = self.sums.get(name, (None, None))[0], sha256(options).hexdigest()
 
     def way_no_photo(self):

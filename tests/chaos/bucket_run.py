@@ -112,7 +112,7 @@ def audited(feeder, outbox, server, logs, *, light):
     reports = len(list(outbox.list("reports")))
     if not len(feeder.sums) <= reports <= len(feeder.sums) + len(feeder.removed):
         audit.doubled.append(f"{reports} reports of {len(feeder.sums)} photos and {len(feeder.removed)} that went")
-    audit.doubled += done_twice(logs)
+    audit.doubled += done_twice(logs, {inbox.uri(path): number for path, number in feeder.sidecars.items()})
     there = {entry.path: entry.etag for entry in inbox.entries()}
     audit.touched += sorted(path for path, _ in there.items() ^ feeder.etags.items())
     audit.left_over += [f"in MinIO's queue: {name}" for name in server.queued()]

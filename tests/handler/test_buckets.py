@@ -57,6 +57,14 @@ def test_a_photo_takes_few_requests(buckets):
     assert asked.total() <= 24, asked
 
 
+def test_of_an_object_replaced_since_its_event_the_version_that_was_read_is_told(buckets):
+    process, first = buckets.service(), buckets.photo("anna.jpg")
+    second = buckets.photo("anna.jpg", b"another photo")
+
+    assert process(first).version == buckets.report("anna.jpg")["source"]["version"] == second.version != first.version
+    assert process(second).version == second.version
+
+
 def test_an_event_that_comes_again_and_again_is_one_result(desk):
     event, services, pause = desk.photo("anna.jpg"), [desk.service(), desk.service()], threading.Event()
 

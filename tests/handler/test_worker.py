@@ -143,7 +143,7 @@ def test_what_slots_log_belongs_to_the_call_that_made_them(caplog):
     ("outcome", "line", "level"),
     [
         (Done((), {"decode": 1.0}), "photo.done", logging.INFO),
-        (Skipped(), "photo.skipped", logging.INFO),
+        (Skipped(version="v2"), "photo.skipped", logging.INFO),
         (Vanished(), "photo.vanished", logging.INFO),
         (Rejected("no_face_detected", "send another"), "photo.rejected", logging.WARNING),
     ],
@@ -157,6 +157,7 @@ def test_what_is_final_is_acknowledged_with_one_line_in_the_log(caplog, outcome,
     assert (source.acked, source.retried) == (events(1), [])
     assert [(record.message, record.levelno) for record in caplog.records] == [(line, level)]
     assert caplog.records[0].reason == getattr(outcome, "reason", None)
+    assert caplog.records[0].version == (getattr(outcome, "version", None) or "v1")
 
 
 def test_a_photo_whose_attempts_are_used_up_is_given_up(caplog):
