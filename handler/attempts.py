@@ -181,6 +181,7 @@ class Attempts:
         with self._coming_alive:
             if self._lock is None or not self._outbox.exists(place):
                 self.close()
+                self._outbox.reap(place)  # where it stands after all
                 self._lock = self._outbox.claim(place)
 
     def _lives(self, service: str | None) -> bool:

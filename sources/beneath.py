@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from sources.base import TooLarge
+from sources.base import TooLarge, Unavailable
 from sources.durable import sync_folder
 
 _CHUNK: Final = 1 << 20
@@ -51,8 +51,11 @@ def _refused(path: str, why: str) -> LeadsOut:
 
 @contextmanager
 def opened_folder(root: Path, path: str, *, make: bool = False) -> Iterator[int]:
-    """An open folder. `path` comes from `resolve`: a link that took a folder's place since then is not followed."""
-    fd = os.open(root, _FOLDER)
+    """An open folder. `path` comes from `resolve`: a link that took a folder's place since then is not followed.
+
+    Unavailable where there is no root: that must not look like a folder of it that is missing, even if it is back soon.
+    """
+    fd = _opened_root(root)
     try:
         for part in path.split("/") if path else ():
             inner = _enter(fd, part, make=make)
@@ -61,6 +64,13 @@ def opened_folder(root: Path, path: str, *, make: bool = False) -> Iterator[int]
         yield fd
     finally:
         os.close(fd)
+
+
+def _opened_root(root: Path) -> int:
+    try:
+        return os.open(root, _FOLDER)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Unavailable(error.errno, error.strerror, str(root)) from error
 
 
 def _enter(folder: int, name: str, *, make: bool) -> int:

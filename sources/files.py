@@ -19,6 +19,9 @@ from sources.beneath import LeadsOut, check_plain, opened_file, opened_folder, r
 
 _TEMPORARIES: Final = f"{STATE}/tmp"  # noqa: S108 - not the shared /tmp
 _LOCKS: Final = f"{STATE}/locks"
+_IF_THERE: Final = suppress(FileNotFoundError, NotADirectoryError)
+"""What is missing is nothing; a root that is away is `Unavailable`."""
+
 _PROBE_BYTES: Final = 1 << 20  # a portrait and its report: a disk that takes no more than a name is full
 _PROBE_NS: Final = 1_700_000_001_414_213_562
 _TICKS_NS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
@@ -34,7 +37,7 @@ class FileStore:
     """Files below `root`. Links may lead to what lies inside, never out of it. Implements `sources.base.Store`.
 
     What leads out, or is no regular file, is a PermissionError. The root itself is never made: where it is gone,
-    every call is a FileNotFoundError.
+    every call is Unavailable.
     """
 
     root: Path
@@ -54,7 +57,7 @@ class FileStore:
 
     def exists(self, path: str) -> bool:
         """Whether a regular file lies there, inside the root."""
-        with suppress(LeadsOut), self._if_there():
+        with suppress(LeadsOut), _IF_THERE:
             folder, name = os.path.split(resolve(self.root, path))
             with opened_folder(self.root, folder) as parent:
                 return stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
@@ -94,7 +97,7 @@ class FileStore:
 
     def delete(self, path: str, version: str | None = None) -> None:
         """See Store. With a version, only where that one stands, else Conflict."""
-        with self._if_there(), self._parent(path) as place:
+        with _IF_THERE, self._parent(path) as place:
             if version is not None:
                 durable.check_version(place, version)
             os.unlink(place[1], dir_fd=place[0])
@@ -137,7 +140,7 @@ class FileStore:
 
     def stamped(self, path: str) -> int | None:
         """See Outbox: the mtime."""
-        with self._if_there(), self._parent(path) as (folder, name):
+        with _IF_THERE, self._parent(path) as (folder, name):
             return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime_ns
         return None
 
@@ -173,7 +176,7 @@ class FileStore:
 
     def is_claimed(self, path: str) -> bool:
         """Whether a living process, on this machine or in another container, holds the file `path`."""
-        with self._if_there(), self._parent(path) as (folder, name):
+        with _IF_THERE, self._parent(path) as (folder, name):
             return durable.is_held(folder, name)
         return False
 
@@ -183,7 +186,7 @@ class FileStore:
 
     def reap(self, path: str) -> bool:
         """Remove a file that was made by `claim`, if whoever held it is dead; true if it was removed."""
-        with self._if_there(), self._parent(path) as (folder, name):
+        with _IF_THERE, self._parent(path) as (folder, name):
             return durable.reap(folder, name)
         return False
 
@@ -252,17 +255,9 @@ class FileStore:
         with opened_folder(self.root, resolve(self.root, folder), make=make) as parent:
             yield parent, name
 
-    @contextmanager
-    def _if_there(self) -> Iterator[None]:
-        """What is missing is nothing, but only while the root is there: an outbox that is away must not look empty."""
-        try:
-            yield
-        except (FileNotFoundError, NotADirectoryError):
-            self.root.stat()
-
     def _entries(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
         with (
-            self._if_there(),
+            _IF_THERE,
             opened_folder(self.root, resolve(self.root, folder)) as fd,
             os.scandir(fd) as entries,
         ):

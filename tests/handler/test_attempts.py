@@ -9,7 +9,7 @@ import pytest
 
 from handler.attempts import SERVICES, Attempts
 from handler.naming import ATTEMPTS, attempt_path
-from sources.base import Conflict
+from sources.base import Conflict, Unavailable
 from sources.files import FileStore
 
 CODE = """
@@ -209,7 +209,7 @@ def test_an_outbox_that_is_away_counts_nothing(tmp_path):
     (tmp_path / "out").rename(tmp_path / "away")
 
     for act in (attempts.begin, attempts.done, lambda path: attempts.failed(path, "x")):
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(Unavailable):
             act("anna.jpg")
     (tmp_path / "away").rename(tmp_path / "out")
     assert attempts.begin("anna.jpg") == 1
@@ -220,6 +220,15 @@ def test_an_emptied_outbox_is_taken_possession_of_again(attempts, outbox):
     attempts.begin("anna.jpg")
     for path in list(outbox.list(SERVICES)):
         outbox.delete(path)
+    attempts.begin("otto.jpg")
+
+    with pytest.raises(Conflict):
+        Attempts(outbox).begin("otto.jpg")
+
+
+def test_a_sign_of_life_that_stands_is_taken_possession_of_again(attempts, outbox):
+    attempts.begin("anna.jpg")
+    attempts.close()
     attempts.begin("otto.jpg")
 
     with pytest.raises(Conflict):

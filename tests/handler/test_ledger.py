@@ -8,7 +8,7 @@ import pytest
 
 from handler.ledger import Ledger, trusted_stamp
 from handler.naming import report_path
-from sources.base import Conflict
+from sources.base import Conflict, Unavailable
 from sources.files import FileStore
 
 DAY_NS = 86_400 * 10**9
@@ -50,7 +50,7 @@ def test_photos_with_long_paths_are_settled_too(ledger, path):
 
 
 def test_an_outbox_that_is_away_does_not_look_empty(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Unavailable):
         Ledger(FileStore(tmp_path / "away")).settled_in("")
 
 

@@ -15,7 +15,7 @@ from handler.ledger import Ledger
 from handler.naming import portrait_stems, report_path
 from handler.sink import Sink
 from pipeline.errors import PhotoRejected
-from sources.base import Conflict
+from sources.base import Conflict, Unavailable
 from sources.files import FileStore
 
 
@@ -197,7 +197,7 @@ def test_whoever_comes_second_writes_nothing(sink):
 
 
 def test_an_outbox_that_cannot_be_written_is_no_verdict_on_the_photo(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Unavailable):
         Sink(FileStore(tmp_path / "away")).publish("anna.jpg", [portrait("anna.jpg")])
 
 

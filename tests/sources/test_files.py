@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sources import beneath
-from sources.base import Conflict, TooLarge
+from sources.base import Conflict, TooLarge, Unavailable
 from sources.durable import place_new
 from sources.files import FileStore, file_uri
 
@@ -269,9 +270,33 @@ def test_a_root_that_is_away_is_not_an_empty_one(tmp_path):
         lambda: list(store.list()),
         lambda: store.stamps("reports"),
     ):
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(Unavailable):
             act()
     assert not store.root.exists()
+
+
+def test_nothing_seems_gone_while_the_root_comes_and_goes(tmp_path):
+    store, ended = FileStore(tmp_path / "out"), threading.Event()
+    store.root.mkdir()
+    store.write("anna.png", b"1")
+
+    def says():
+        try:
+            return store.exists("anna.png")
+        except Unavailable:
+            return "away"
+
+    def come_and_go():
+        while not ended.is_set():
+            store.root.rename(tmp_path / "away")
+            (tmp_path / "away").rename(store.root)
+
+    coming = threading.Thread(target=come_and_go)
+    coming.start()
+    seen = {says() for _ in range(5000)}
+    ended.set()
+    coming.join()
+    assert seen == {True, "away"}
 
 
 def test_a_file_system_without_links_still_never_writes_over(store):
