@@ -1,14 +1,11 @@
 """What the commands do; each gives its exit code."""
 
 import logging
-import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Final, NoReturn
 
 from handler import fetch, log
@@ -19,6 +16,7 @@ from handler.replay import Replay, Selection
 from handler.server import ServerThread, make_app
 from handler.service import Service
 from handler.settings import CommonSettings, Settings
+from handler.signals import on_signals
 from sources import aws
 from sources.s3 import S3Store
 
@@ -37,7 +35,7 @@ def watch(make: Callable[[Settings], Service] = Service) -> int:
     server = ServerThread(make_app(service, service.events(), service.invoke()), settings.host, settings.port)
     server.start()
     stop = threading.Event()
-    _on_signals(stop.set)
+    on_signals(stop.set)
     service.start()
     _log.info("service.started", extra={"inbox": str(settings.inbox), "port": server.port})
     stop.wait()
@@ -65,7 +63,7 @@ def once(inbox: str | Path | None, outbox: str | Path | None, sheet: Path | None
     began = time.monotonic()
     with Console() as console:
         service = Service(settings, once=True, progress=console)
-        signals = _on_signals(service.source.stop)
+        signals = on_signals(service.source.stop)
         service.start()
         if hindrance := service.wait_begun():
             service.drain()
@@ -190,18 +188,3 @@ def _prepare(settings: Settings, level: str) -> None:
 def _warn(settings: CommonSettings) -> None:
     for line in settings.warnings:
         _log.warning(line)
-
-
-def _on_signals(stop: Callable[[], None]) -> list[int]:
-    """The first signal stops, the second ends the process at once; its workers end with it. Gives those seen so far."""
-    seen: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if seen:
-            os._exit(128 + number)
-        seen.append(number)
-        stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
-    return seen

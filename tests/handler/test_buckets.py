@@ -58,11 +58,9 @@ def test_a_photo_takes_few_requests(buckets):
 
 
 def test_of_an_object_replaced_since_its_event_the_version_that_was_read_is_told(buckets):
-    process, first = buckets.service(), buckets.photo("anna.jpg")
-    second = buckets.photo("anna.jpg", b"another photo")
+    first, second = buckets.photo("anna.jpg"), buckets.photo("anna.jpg", b"another photo")
 
-    assert process(first).version == buckets.report("anna.jpg")["source"]["version"] == second.version != first.version
-    assert process(second).version == second.version
+    assert buckets.service()(first).version == buckets.report("anna.jpg")["source"]["version"] == second.version
 
 
 def test_an_event_that_comes_again_and_again_is_one_result(desk):
