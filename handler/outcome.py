@@ -9,7 +9,7 @@ Name = Literal["done", "skipped", "vanished", "rejected", "failed", "retried"]
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """`version`: of the object that was read, which may be newer than its event; None where the event says it."""
+    """`version`: of the object that was read, which may be newer than its event; None where that alone tells it."""
 
     version: str | None = field(default=None, compare=False, kw_only=True)
 
@@ -29,7 +29,7 @@ class Skipped(_Read):
 
 
 @dataclass(frozen=True, slots=True)
-class Vanished:
+class Vanished(_Read):
     """The photo was taken away before it was read: there is nothing to report about."""
 
 
@@ -50,7 +50,6 @@ class Failed(_Read):
     retry_in: float | None = None
 
 
-Settled = Done | Skipped | Rejected | Failed
 Outcome = Done | Skipped | Vanished | Rejected | Failed
 
 

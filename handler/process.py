@@ -14,7 +14,7 @@ from handler.ledger import Ledger, known_sums, trusted_stamp, unsettled_stamp
 from handler.marks import made_from
 from handler.modelprocess import WorkerDied, WorkerTimedOut
 from handler.options import Presets, Resolved
-from handler.outcome import Done, Failed, Outcome, Rejected, Settled, Skipped, Vanished
+from handler.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
 from handler.pool import PoolUnavailable
 from handler.replies import Away, Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
 from handler.settings import CommonSettings
@@ -175,7 +175,7 @@ class Process:
             case Faulted(reason, error):
                 return self._failure(event, standing, reason, error)
 
-    def _over(self, event: Event, seen: Seen, outcome: Settled) -> Outcome:
+    def _over(self, event: Event, seen: Seen, outcome: Outcome) -> Outcome:
         """Its report stands. Where the photo is another one by now, dates may hide that, and a marker stands for it."""
         if self._is_replaced(event, seen):
             self.attempts.anew(event.path)
@@ -183,14 +183,14 @@ class Process:
         self.attempts.done(event.path)
         return replace(outcome, version=seen.etags[0]) if seen.etags else outcome
 
-    def _skipped(self, event: Event, standing: Standing, seen: Seen) -> Settled:
+    def _skipped(self, event: Event, standing: Standing, seen: Seen) -> Outcome:
         done = standing.report is not None and standing.report.get("outcome") == "done"
         with self.sink.turn(event.path, standing.version):
             if not (done and self._acted(event, seen)):
                 self._restamp(event, seen, standing.version)
         return Skipped()
 
-    def _finished(self, event: Event, standing: Standing, reply: Finished) -> Settled:
+    def _finished(self, event: Event, standing: Standing, reply: Finished) -> Outcome:
         with self.sink.turn(event.path, standing.version):
             if self._is_replaced(event, reply.seen):
                 raise Conflict(_REPLACED)
@@ -230,11 +230,11 @@ class Process:
             _log.log(level, "after.failed", extra={"uri": event.uri, "after": self.after.what, "why": str(error)})
             return isinstance(error, OSError) and error.errno not in _NEVER
 
-    def _refused(self, event: Event, standing: Standing, reply: Refused) -> Settled:
+    def _refused(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
         with self.sink.turn(event.path, standing.version):
             return self._reject(event, standing, reply)
 
-    def _reject(self, event: Event, standing: Standing, reply: Refused) -> Settled:
+    def _reject(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
         self._commit(event, standing, reply.seen, report.rejected(event, reply, standing.attempt))
         return Rejected(reply.reason, reply.hint)
 

@@ -6,7 +6,7 @@ from contextvars import copy_context
 from typing import Protocol
 
 from handler.log import photo_line
-from handler.outcome import Done, Failed, Outcome, Rejected, Vanished, name_of
+from handler.outcome import Done, Failed, Outcome, Rejected, name_of
 from sources.base import Event, Source
 
 
@@ -82,8 +82,7 @@ class Workers:
     def _settle(self, event: Event, outcome: Outcome) -> None:
         reason = outcome.reason if isinstance(outcome, Rejected | Failed) else None
         stages = outcome.stages_ms if isinstance(outcome, Done) else None
-        read = None if isinstance(outcome, Vanished) else outcome.version
-        photo_line(event, name_of(outcome), version=read, reason=reason, stages_ms=stages)
+        photo_line(event, name_of(outcome), version=outcome.version, reason=reason, stages_ms=stages)
         match outcome:
             case Failed(_, error, delay) if delay is not None:
                 self._source.retry(event, error, delay)
