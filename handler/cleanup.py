@@ -60,16 +60,16 @@ class Cleanup:
             _log.info("cleanup.done", extra={"deleted": number})
 
     def _expire(self, name: str, before_ns: int) -> int:
-        owner = self._sink.owner(name)
-        if owner is None:
-            return 0
-        if name.startswith(f"{INVOCATIONS}/"):
-            self._sink.outbox.delete(name)
-            return 1
         try:
-            return 0 if self._attempts.find(owner)[1] else self._sink.expire(owner, before_ns)
+            owner = self._sink.owner(name)
+            if owner is None:
+                return 0
+            if not name.startswith(f"{INVOCATIONS}/"):
+                return 0 if self._attempts.find(owner)[1] else self._sink.expire(owner, before_ns)
         except Conflict:  # it is made anew just now
             return 0
+        self._sink.outbox.delete(name)
+        return 1
 
 
 def _may_go(entry: Entry, before_ns: int) -> bool:

@@ -117,10 +117,7 @@ class Sink:
             report, _ = read_report(self.outbox, path)
             if not 0 < self.outbox.changed(report_path(path)) < before_ns:
                 return 0
-            own = [(name, blob) for name in _names(report) if (blob := self._own(path, name))]
-            for name, blob in own:
-                self.outbox.delete(name, blob.version)
-            return len(own)
+            return self._remove(path, _names(report), kept=())
 
     def replay(self, path: str, report: Mapping[str, Any], *, replaces: str) -> None:
         """Put the photo of a standing report back to work; report and images stand until the next report does."""
@@ -128,10 +125,14 @@ class Sink:
             again = {**report, REPLAY: datetime.now(UTC).isoformat(timespec="seconds")}
             self._write_report(path, again, replaces, _LONG_AGO)
 
-    def _remove(self, path: str, names: Sequence[str], *, kept: Sequence[str]) -> None:
+    def _remove(self, path: str, names: Sequence[str], *, kept: Sequence[str]) -> int:
+        """Gives the number. Conflict where one is replaced meanwhile: what was not looked at is not removed."""
+        removed = 0
         for name in names:
-            if name not in kept and self._own(path, name):
-                self.outbox.delete(name)
+            if name not in kept and (standing := self._own(path, name)):
+                self.outbox.delete(name, standing.version)
+                removed += 1
+        return removed
 
     def _write_report(
         self,

@@ -9,11 +9,13 @@ import time
 import pytest
 from handler_fakes import done, portrait
 from service_runner import Watch
+from test_pool import eventually
 
 from handler.cleanup import Cleanup
 from handler.naming import report_path
 from handler.outcome import Done, Skipped
 from handler.sink import Sink
+from sources.base import Conflict
 from sources.files import FileStore
 from tests.chaos.__main__ import PORTRAIT
 from tests.chaos.services import LIGHT
@@ -21,6 +23,15 @@ from tests.chaos.services import LIGHT
 HOUR = 3600 * 10**9
 HOURS = 24
 SOON = 20.0
+
+
+class Restless(FileStore):
+    """Somebody writes one of its files all the time."""
+
+    def read(self, path, limit=None):
+        if path == "aaa.png":
+            raise Conflict(path)
+        return super().read(path, limit)
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -99,6 +110,16 @@ def test_images_without_a_report_stay_since_a_service_may_be_about_to_write_it(d
     assert left(desk) == ["anna.jpg"]
 
 
+def test_what_changes_whenever_it_is_read_is_passed_over(desks):
+    desk = desks("folder", "folder")
+    desk.service()(desk.photo("anna.jpg"))
+    desk.outbox = Restless(desk.outbox.root)
+    desk.outbox.write("aaa.png", b"1")
+
+    assert cleanup(desk).run(later(HOURS + 1)) == 2
+    assert left(desk) == ["aaa.png", "reports/anna.jpg.json"]
+
+
 def test_a_photo_in_work_keeps_its_portraits(desk):
     service = desk.service()
     service(desk.photo("anna.jpg"))
@@ -151,10 +172,7 @@ def test_an_outbox_that_is_away_is_told_and_looked_at_again(desks, stream):
     away = desk.outbox.root.with_name("away")
     desk.outbox.root.rename(away)
     looking.start()
-    pause, deadline = threading.Event(), time.monotonic() + SOON
-    while "cannot be deleted" not in stream.getvalue():
-        assert time.monotonic() < deadline
-        pause.wait(0.01)
+    assert eventually(lambda: "cannot be deleted" in stream.getvalue())
     away.rename(desk.outbox.root)
 
     assert told.get(timeout=SOON) == ("expired", 2)
