@@ -103,6 +103,24 @@ class CloudQueue:
         return self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
 
 
+class OneAtATime:
+    """A client whose receives wait for each other.
+
+    moto hands a message to both of two who ask in the same moment (seen in 3 of 40 queues of 40 messages), which would
+    be taken for a photo done twice. None waits in the server meanwhile, or it would keep the others from asking.
+    """
+
+    def __init__(self, sqs):
+        self._sqs, self._turn = sqs, threading.Lock()
+
+    def receive_message(self, **arguments):
+        with self._turn:
+            return self._sqs.receive_message(**{**arguments, "WaitTimeSeconds": 0})
+
+    def __getattr__(self, name):
+        return getattr(self._sqs, name)
+
+
 class FakeSqs:
     """A client whose answers are given beforehand; remembers what it was asked, and can be waited for."""
 

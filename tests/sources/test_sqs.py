@@ -8,7 +8,7 @@ import pytest
 from sources.sqs import SqsSource
 from sources.sqs_queue import Queue, QueueUnavailable, connect
 from tests.sources.payloads import batch, bridge, direct, record, sns, test_event
-from tests.sources.sqs_helpers import SOON, Run
+from tests.sources.sqs_helpers import SOON, OneAtATime, Run
 
 ODD = ["a+b c/é%25.jpg", "%20.jpg", "a&b=c#d?.jpg", "😀/ü.jpg", "~/a.jpg", "tab\t.jpg", "'\"<>\\.jpg"]
 
@@ -262,7 +262,7 @@ def test_two_services_share_a_queue_and_nothing_is_done_twice(cloud, queue, buck
     names = {f"{number}.jpg" for number in range(40)}
     put(cloud, bucket, *(f"in/{name}" for name in names))
     done = []
-    client = cloud.client("sqs")
+    client = OneAtATime(cloud.client("sqs"))
     with Run(client, queue.url, bucket, slots=3) as one, Run(client, queue.url, bucket, slots=3) as two:
 
         def work(run):
