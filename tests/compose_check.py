@@ -26,6 +26,7 @@ from botocore.exceptions import ClientError
 
 from tests import minio
 from tests.compose import FILE
+from tests.ports import free_port
 
 PORTRAITS = Path(__file__).parent / "portraits"
 PHOTOS = ("sally_ride_small.jpg", "grace_hopper.jpg", "no_face_cat.png")
@@ -43,7 +44,7 @@ class Stack:
         self.profile = profile
         self.server = profile.upper()
         published = ("CPU", "LAMBDA", self.server, f"{self.server}_CONSOLE", f"{self.server}_FACECRAFT")
-        self.port = {name: minio.free_port() for name in published}
+        self.port = {name: free_port() for name in published}
         ports = {f"{name}_PORT": str(port) for name, port in self.port.items()}
         folders = {f"{name}_FOLDER": str(folder / name.lower()) for name in ("INBOX", "OUTBOX")}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FACECRAFT_")}

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "tests" / "portraits"
@@ -37,7 +38,7 @@ def main() -> int:
     shutil.rmtree(ROOT / "demo", ignore_errors=True)
     INBOX.mkdir(parents=True)
     OUTBOX.mkdir()
-    port = _free_port()
+    port = free_port()
     with LOG.open("wb") as log:
         service = subprocess.Popen([sys.executable, "-m", "handler", "watch"], cwd=ROOT, env=_env(port), stderr=log)
     try:
@@ -135,12 +136,6 @@ def _env(port: int) -> dict[str, str]:
         if not name.startswith("FACECRAFT_") or name.endswith(("MODELS_DIR", "_PATH"))
     }
     return kept | {f"FACECRAFT_{name}": value for name, value in ours.items()}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _short(path: Path) -> Path:

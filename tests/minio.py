@@ -3,7 +3,6 @@
 import http.client
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ import pytest
 from botocore.config import Config
 
 from sources import aws
+from tests.ports import free_port
 from tests.tools import CACHE, needed
 
 VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
@@ -56,12 +56,6 @@ def _built(name, version, binary):
     (aside / name).rename(binary)
     aside.rmdir()
     return binary
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Minio:
@@ -151,6 +145,15 @@ class Minio:
     def queued(self):
         """The events that it has not told yet."""
         return [path.name for path in self.queue.rglob("*") if path.is_file()]
+
+    def until_queued(self):
+        """It answers whoever puts an object before the event is on its disk, and then a death loses that."""
+        pause = threading.Event()
+        for _ in range(int(SOON / 0.05)):
+            if any(path.is_file() and path.stat().st_size for path in self.queue.rglob("*")):
+                return
+            pause.wait(0.05)
+        raise AssertionError("MinIO keeps no event")
 
     def notify(self, bucket, prefix="in/"):
         """Everything that is made below the prefix is told."""

@@ -13,7 +13,7 @@ import threading
 import zipfile
 from pathlib import Path
 
-from tests.minio import free_port
+from tests.ports import free_port
 from tests.tools import CACHE, downloaded, needed, placed
 
 VERSION = "1.170.0"

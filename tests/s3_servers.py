@@ -1,15 +1,13 @@
 """Real servers that speak S3, started once a session, and a store of one's own in each of them."""
 
-import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import urllib.request
 import uuid
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from sources import aws
 from sources.s3 import S3Store
+from tests.ports import free_port
 
 BUCKET = "facecraft-tests"
 
@@ -42,7 +41,8 @@ def seaweed_server(notification=""):
     """Gives its address; `notification` is the content of the filer's notification.toml."""
     folder = tempfile.mkdtemp(prefix="seaweed-")
     Path(folder, "notification.toml").write_text(notification, "utf-8")
-    master, volume, filer, s3 = _free_ports(4)
+    # SeaweedFS adds 10,000 for gRPC
+    master, volume, filer, s3 = (free_port(10_000, 20_000) for _ in range(4))
     arguments = [
         "server", f"-dir={folder}", "-ip=127.0.0.1", "-s3", "-volume.max=100", "-master.volumeSizeLimitMB=64",
         f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}",
@@ -57,18 +57,6 @@ def seaweed_server(notification=""):
         process.kill()
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_ports(number):
-    """Below 20,000: SeaweedFS adds 10,000 for gRPC, and from 32,768 on ports are given to clients."""
-    found = []
-    candidate = 10_000 + os.getpid() % 9_000
-    while len(found) < number:
-        candidate += 1
-        with closing(socket.socket()) as probe:
-            if probe.connect_ex(("127.0.0.1", candidate)):
-                found.append(candidate)
-    return found
 
 
 def _until_it_answers(url):

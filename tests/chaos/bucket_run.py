@@ -10,7 +10,8 @@ from tests.chaos.audit import Audit, check_outbox, done_twice, unreported
 from tests.chaos.bucket_feed import BUCKET, BucketFeeder
 from tests.chaos.services import DEATHS, LIGHT, REAL, Services, kill
 from tests.fault_proxy import FaultProxy
-from tests.minio import Minio, free_port
+from tests.minio import Minio
+from tests.ports import free_port
 
 REST_SECONDS = 600
 TOKEN = "7Hq2vX"  # noqa: S105 - of the tests

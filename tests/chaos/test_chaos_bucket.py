@@ -8,7 +8,8 @@ from sources.s3 import S3Store
 from tests.chaos.__main__ import PORTRAIT
 from tests.chaos.bucket_feed import BUCKET, BucketFeeder
 from tests.chaos.bucket_run import TOKEN, BucketRun, audited
-from tests.minio import Minio, free_port
+from tests.minio import Minio
+from tests.ports import free_port
 
 
 @pytest.mark.timeout(600)

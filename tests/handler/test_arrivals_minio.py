@@ -11,7 +11,8 @@ from handler.naming import report_path
 from handler.server import ServerThread, make_app
 from handler.sink import Sink
 from sources.s3 import S3Store
-from tests.minio import Minio, free_port
+from tests.minio import Minio
+from tests.ports import free_port
 
 SOON = 60.0
 TOKEN = "7Hq2vX"  # noqa: S105 - of the tests

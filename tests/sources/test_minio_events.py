@@ -3,7 +3,8 @@
 import pytest
 from hook import SOON, TOKEN, Hook
 
-from tests.minio import Minio, free_port
+from tests.minio import Minio
+from tests.ports import free_port
 
 ODD = [
     "a+b c/é%25.jpg", "plus+.jpg", "per%20cent.jpg", "per%2Bcent.jpg", "100%.jpg", "%", "space at the end ",
@@ -96,6 +97,7 @@ def test_what_was_refused_for_want_of_room_arrives_later_in_turn(minio, hook):
 
 def test_what_waits_in_its_queue_outlives_the_server(minio, hook):
     put(minio, "in/before the end.jpg")
+    minio.until_queued()
     minio.kill()
     minio.start()
     with hook:

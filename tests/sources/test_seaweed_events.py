@@ -4,7 +4,7 @@ import boto3
 import pytest
 from hook import TOKEN, Hook
 
-from tests.minio import free_port
+from tests.ports import free_port
 from tests.s3_servers import seaweed_server
 
 NAMES = ["a+b c/é%25.jpg", "100%.jpg", "日本語/写真.jpg", "q?x=1&y=2#z.jpg", "plus+.jpg", "sub/plain.jpg"]
