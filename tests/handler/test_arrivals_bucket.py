@@ -4,6 +4,7 @@ import json
 import queue
 import threading
 import uuid
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -176,7 +177,9 @@ class Told:
     """A bucket of moto's whose events go to a queue of its own."""
 
     def __init__(self, bucket):
-        self.bucket, self.sqs = replace(bucket, rescan_seconds=0.2), aws.client("sqs")
+        self.counts, self._counted = Counter(), threading.Condition()
+        self.bucket = replace(bucket, rescan_seconds=0.2, on_count=self._count)
+        self.sqs = aws.client("sqs")
         self.url = self.sqs.create_queue(QueueName=uuid.uuid4().hex)["QueueUrl"]
         asked = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
         told = {"QueueArn": asked["Attributes"]["QueueArn"], "Events": ["s3:ObjectCreated:*"]}
@@ -198,7 +201,18 @@ class Told:
 
     def source(self):
         inbox = self.bucket.inbox
-        return SqsSource(self.url, inbox.bucket, inbox.prefix, slots=2, client=self.sqs, wait_seconds=1)
+        return SqsSource(
+            self.url, inbox.bucket, inbox.prefix, slots=2, client=self.sqs, wait_seconds=1, on_count=self._count
+        )
+
+    def counted(self, name, number):
+        with self._counted:
+            return self._counted.wait_for(lambda: self.counts[name] == number, SOON)
+
+    def _count(self, name, more):
+        with self._counted:
+            self.counts[name] += more
+            self._counted.notify_all()
 
     def close(self):
         self._notify({})
@@ -238,8 +252,9 @@ def test_the_same_photo_from_the_queue_and_the_webhook_is_in_one_pair_of_hands(t
     first = next(events)
     thread = threading.Thread(target=lambda: others.put(next(events, None)), daemon=True)
     thread.start()
-    until(lambda: arrivals.source.pending() == 1)
-    assert others.empty()
+    assert told.counted("events", 2)
+    with pytest.raises(queue.Empty):
+        others.get(timeout=0.3)
     settle(told.bucket, "a.jpg")
     arrivals.source.ack(first)
     second = others.get(timeout=SOON)
