@@ -44,8 +44,8 @@ compose: .venv/installed ## load the Docker Compose that some tests read docker-
 compose-check: .venv/installed ## start docker-compose.yml and put photos in (needs Docker and the image; ARGS=--minio-from-source)
 	$(BIN)/python -m tests.compose_check $(ARGS)
 
-test: .venv/installed models/u2netp.onnx ## run the tests (with the smallest cut-out model)
-	$(BIN)/python -m pytest
+test: .venv/installed models/u2netp.onnx ## run the tests, JOBS=2 at once (with the smallest cut-out model)
+	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
 
 chaos: .venv/installed ## kill everything N=200 times while photos arrive, and count what was lost (SEED=..., BUCKET=minio)
 	$(BIN)/python -m tests.chaos $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(BUCKET),--bucket $(BUCKET))

@@ -19,6 +19,14 @@ BAD_INPUTS = Path(__file__).parent / "bad-inputs"
 MODELS = Path(os.environ.get("FACECRAFT_MODELS_DIR", Path(__file__).parents[1] / "models"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Reports go from one process to another as UTF-8, and what was logged may hold names that are none."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
+
+
 @pytest.fixture(scope="session")
 def models() -> Path:
     """The models folder; without models a developer's run skips these tests and says so, CI fails."""
