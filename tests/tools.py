@@ -1,6 +1,6 @@
 """Programs of others that some tests run: how they come, where they lie, and what it means when one does not.
 
-They lie in `~/.cache/facecraft/bin`, or where FACECRAFT_TEST_CACHE says.
+They lie in `~/.cache/facecraft/bin`, or below XDG_CACHE_HOME.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-CACHE = Path(os.environ.get("FACECRAFT_TEST_CACHE", Path.home() / ".cache" / "facecraft")) / "bin"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facecraft" / "bin"
 
 
 def needed(program, how):
