@@ -41,8 +41,7 @@ def seaweed_server(notification=""):
     """Gives its address; `notification` is the content of the filer's notification.toml."""
     folder = tempfile.mkdtemp(prefix="seaweed-")
     Path(folder, "notification.toml").write_text(notification, "utf-8")
-    # SeaweedFS adds 10,000 for gRPC
-    master, volume, filer, s3 = (free_port(10_000, 20_000) for _ in range(4))
+    master, volume, filer, s3 = (free_port() for _ in range(4))
     arguments = [
         "server", f"-dir={folder}", "-ip=127.0.0.1", "-s3", "-volume.max=100", "-master.volumeSizeLimitMB=64",
         f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}",
