@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +26,7 @@ from botocore.exceptions import ClientError
 from tests import minio
 from tests.compose import FILE
 from tests.ports import free_port
+from tests.waiting import eventually
 
 PORTRAITS = Path(__file__).parent / "portraits"
 PHOTOS = ("sally_ride_small.jpg", "grace_hopper.jpg", "no_face_cat.png")
@@ -191,10 +191,7 @@ def metric(stack, name):
 
 
 def until(holds, seconds, what):
-    pause, deadline = threading.Event(), time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"no {what} after {seconds:.0f} s"
-        pause.wait(0.5)
+    assert eventually(holds, seconds, 0.5), f"no {what} after {seconds:.0f} s"
 
 
 def stand_in(folder, image):

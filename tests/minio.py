@@ -16,6 +16,7 @@ from botocore.config import Config
 from sources import aws
 from tests.ports import free_port
 from tests.tools import CACHE, needed
+from tests.waiting import eventually
 
 VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
 BINARY = CACHE / f"minio-{VERSION}"
@@ -148,12 +149,10 @@ class Minio:
 
     def until_queued(self):
         """It answers whoever puts an object before the event is on its disk, and then a death loses that."""
-        pause = threading.Event()
-        for _ in range(int(SOON / 0.05)):
-            if any(path.is_file() and path.stat().st_size for path in self.queue.rglob("*")):
-                return
-            pause.wait(0.05)
-        raise AssertionError("MinIO keeps no event")
+        assert eventually(self._event_written, SOON, 0.05), "MinIO keeps no event"
+
+    def _event_written(self):
+        return any(path.is_file() and path.stat().st_size for path in self.queue.rglob("*"))
 
     def notify(self, bucket, prefix="in/"):
         """Everything that is made below the prefix is told."""

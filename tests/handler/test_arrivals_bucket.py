@@ -4,7 +4,6 @@ import json
 import queue
 import threading
 import uuid
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from sources import aws
 from sources.files import FileStore
 from sources.sqs import SqsSource
 from tests.s3_servers import s3_at
+from tests.waiting import Counts, eventually
 
 SOON = 30.0
 NEVER = 3600.0
@@ -138,12 +138,7 @@ def running(bucket, names=("webhook",), attached=True):
 
 
 def until(condition):
-    pause = threading.Event()
-    for _ in range(3000):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it does not come to be so")
+    assert eventually(condition, SOON)
 
 
 def body(bucket, path):
@@ -177,9 +172,8 @@ class Told:
     """A bucket of moto's whose events go to a queue of its own."""
 
     def __init__(self, bucket):
-        self.counts, self._counted = Counter(), threading.Condition()
-        self.bucket = replace(bucket, rescan_seconds=0.2, on_count=self._count)
-        self.sqs = aws.client("sqs")
+        self.counts, self.sqs = Counts(), aws.client("sqs")
+        self.bucket = replace(bucket, rescan_seconds=0.2, on_count=self.counts.add)
         self.url = self.sqs.create_queue(QueueName=uuid.uuid4().hex)["QueueUrl"]
         asked = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
         told = {"QueueArn": asked["Attributes"]["QueueArn"], "Events": ["s3:ObjectCreated:*"]}
@@ -202,17 +196,8 @@ class Told:
     def source(self):
         inbox = self.bucket.inbox
         return SqsSource(
-            self.url, inbox.bucket, inbox.prefix, slots=2, client=self.sqs, wait_seconds=1, on_count=self._count
+            self.url, inbox.bucket, inbox.prefix, slots=2, client=self.sqs, wait_seconds=1, on_count=self.counts.add
         )
-
-    def counted(self, name, number):
-        with self._counted:
-            return self._counted.wait_for(lambda: self.counts[name] == number, SOON)
-
-    def _count(self, name, more):
-        with self._counted:
-            self.counts[name] += more
-            self._counted.notify_all()
 
     def close(self):
         self._notify({})
@@ -252,9 +237,10 @@ def test_the_same_photo_from_the_queue_and_the_webhook_is_in_one_pair_of_hands(t
     first = next(events)
     thread = threading.Thread(target=lambda: others.put(next(events, None)), daemon=True)
     thread.start()
-    assert told.counted("events", 2)
+    assert told.counts.reach("events", 2, SOON)
     with pytest.raises(queue.Empty):
         others.get(timeout=0.3)
+    assert told.counts["events"] == 2
     settle(told.bucket, "a.jpg")
     arrivals.source.ack(first)
     second = others.get(timeout=SOON)

@@ -13,6 +13,7 @@ from handler.sink import Sink
 from sources.s3 import S3Store
 from tests.minio import Minio
 from tests.ports import free_port
+from tests.waiting import eventually
 
 SOON = 60.0
 TOKEN = "7Hq2vX"  # noqa: S105 - of the tests
@@ -86,12 +87,8 @@ def reports(bucket):
 
 
 def until_all(bucket, names):
-    pause, wanted = threading.Event(), {report_path(name) for name in names}
-    for _ in range(1200):
-        if wanted <= reports(bucket):
-            return
-        pause.wait(0.05)
-    raise AssertionError(sorted(wanted - reports(bucket)))
+    wanted = {report_path(name) for name in names}
+    assert eventually(lambda: wanted <= reports(bucket), SOON, 0.05), sorted(wanted - reports(bucket))
 
 
 def test_nothing_is_lost_and_nothing_done_twice_by_a_service_that_dies_twice(minio):

@@ -9,7 +9,6 @@ import time
 import pytest
 from handler_fakes import done, portrait
 from service_runner import Watch
-from test_pool import eventually
 
 from handler.cleanup import Cleanup
 from handler.naming import report_path
@@ -19,6 +18,7 @@ from sources.base import Conflict
 from sources.files import FileStore
 from tests.chaos.__main__ import PORTRAIT
 from tests.chaos.services import LIGHT
+from tests.waiting import eventually
 
 HOUR = 3600 * 10**9
 HOURS = 24

@@ -13,10 +13,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from invoke_desk import Desk
-from test_pool import eventually
 from test_server import ask
 
 from handler.invoke_route import PATH
+from tests.waiting import eventually
 
 KEY = "9Kc4tZ"
 LIMIT = 6 * 1024 * 1024

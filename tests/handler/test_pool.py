@@ -18,6 +18,7 @@ from handler.pool import ModelPool, PoolUnavailable
 from pipeline.errors import ModelError
 from pipeline.kit import Kit
 from pipeline.models import Verified, card
+from tests.waiting import eventually
 
 SOON = 30.0
 ROOT = Path(__file__).parents[2]
@@ -40,12 +41,6 @@ def start(tmp_path):
             return pool
 
         yield started
-
-
-def eventually(true):
-    """Whether it comes true soon; asked again and again, because nothing tells of it."""
-    pause = threading.Event()
-    return any(true() or pause.wait(0.01) for _ in range(int(SOON / 0.01)))
 
 
 def test_jobs_are_done_in_another_process(start):

@@ -5,9 +5,10 @@ import threading
 
 import pytest
 from pool_workers import load
-from test_pool import SOON, eventually, kit
+from test_pool import SOON, kit
 
 from handler.pool import ModelPool, PoolUnavailable
+from tests.waiting import eventually
 
 
 @pytest.fixture

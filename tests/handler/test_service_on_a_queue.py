@@ -13,6 +13,7 @@ from tests.chaos.light import SLOW_SECONDS
 from tests.chaos.services import LIGHT, Services
 from tests.fault_proxy import FaultProxy
 from tests.sources.sqs_helpers import ACCESS, Cloud
+from tests.waiting import eventually
 
 SOON = 120
 VISIBILITY_SECONDS = 5
@@ -45,12 +46,7 @@ class Desk:
         return found["KeyCount"]
 
     def until(self, true):
-        pause = threading.Event()
-        for _ in range(SOON * 5):
-            if true():
-                return
-            pause.wait(0.2)
-        raise AssertionError(self.reports())
+        assert eventually(true, SOON, 0.2), self.reports()
 
     def until_reported(self, names):
         self.until(lambda: self.reports() == sorted(names))

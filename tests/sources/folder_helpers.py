@@ -4,13 +4,12 @@ import ctypes
 import io
 import queue
 import threading
-import time
-from collections import Counter
 from contextlib import contextmanager
 
 from PIL import Image
 
 from sources.folder import FolderSource
+from tests.waiting import Counts, eventually
 
 SETTLE = 0.2
 SOON = 10.0
@@ -39,10 +38,7 @@ def reads_only_what_it_may():
 
 
 def until(condition):
-    pause, deadline = threading.Event(), time.monotonic() + SOON
-    while not condition():
-        assert time.monotonic() < deadline
-        pause.wait(0.01)
+    assert eventually(condition, SOON)
 
 
 class Reports:
@@ -86,12 +82,11 @@ class Run:
     """A source that is being iterated in a thread of its own."""
 
     def __init__(self, root, **options):
-        self.counts = Counter()
+        self.counts = Counts()
         self.reports = Reports()
         defaults = {"settle_seconds": SETTLE, "rescan_seconds": 3600.0, "settled_in": self.reports.settled_in}
-        self.source = FolderSource(root, on_count=self._count, **{**defaults, **options})
+        self.source = FolderSource(root, on_count=self.counts.add, **{**defaults, **options})
         self._yielded = queue.Queue()
-        self._counted = threading.Condition()
         self.thread = threading.Thread(target=self._iterate, daemon=True)
 
     def __enter__(self):
@@ -116,8 +111,7 @@ class Run:
         return {self.next().path for _ in range(number)}
 
     def counted(self, name, number=1):
-        with self._counted:
-            return self._counted.wait_for(lambda: self.counts[name] >= number, SOON)
+        return self.counts.reach(name, number, SOON)
 
     def attached(self):
         """Wait until the first scan is over and folder events are heard."""
@@ -125,11 +119,6 @@ class Run:
         while self.source.attached() is not None:
             ready.wait(0.01)
         return self
-
-    def _count(self, name, more):
-        with self._counted:
-            self.counts[name] += more
-            self._counted.notify_all()
 
     def _iterate(self):
         for event in self.source:

@@ -4,9 +4,8 @@ import json
 import logging
 import queue
 import threading
-import time
 import uuid
-from collections import Counter, deque
+from collections import deque
 
 import boto3
 from botocore.config import Config
@@ -14,6 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto.server import ThreadedMotoServer
 
 from sources.sqs import SqsSource
+from tests.waiting import Counts, eventually
 
 SOON = 15.0
 REGION = "eu-central-1"
@@ -92,12 +92,7 @@ class CloudQueue:
         return tuple(int(found[f"ApproximateNumberOfMessages{kind}"]) for kind in ("", "NotVisible"))
 
     def comes_to(self, counts, seconds=SOON):
-        pause, deadline = threading.Event(), time.monotonic() + seconds
-        while self.counts() != counts:
-            if time.monotonic() > deadline:
-                return False
-            pause.wait(0.02)
-        return True
+        return eventually(lambda: self.counts() == counts, seconds, 0.02)
 
     def _attributes(self):
         return self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
@@ -209,11 +204,12 @@ class Run:
     """A source that is iterated in a thread of its own, as often as slots are free; settles for it."""
 
     def __init__(self, client, url="http://sqs.example/1/photos", bucket="photos", prefix="in", *, slots=2):
-        self.counts = Counter()
-        self.source = SqsSource(url, bucket, prefix, slots=slots, client=client, wait_seconds=1, on_count=self._count)
+        self.counts = Counts()
+        self.source = SqsSource(
+            url, bucket, prefix, slots=slots, client=client, wait_seconds=1, on_count=self.counts.add
+        )
         self._free = threading.Semaphore(slots)
         self._yielded = queue.Queue()
-        self._counted = threading.Condition()
         self._thread = threading.Thread(target=self._iterate, daemon=True)
 
     def __enter__(self):
@@ -248,13 +244,7 @@ class Run:
         self._free.release()
 
     def counted(self, name, number=1):
-        with self._counted:
-            return self._counted.wait_for(lambda: self.counts[name] >= number, SOON)
-
-    def _count(self, name, more):
-        with self._counted:
-            self.counts[name] += more
-            self._counted.notify_all()
+        return self.counts.reach(name, number, SOON)
 
     def _iterate(self):
         events = iter(self.source)

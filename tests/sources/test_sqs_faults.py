@@ -2,13 +2,13 @@
 
 import logging
 import threading
-import time
 
 import pytest
 
 from sources.sqs import SqsSource
 from tests.sources.payloads import direct, record
 from tests.sources.sqs_helpers import SOON, FakeSqs, Run, denied, given, refused, unreachable
+from tests.waiting import eventually
 
 URL = "http://sqs.example/1/photos"
 
@@ -18,10 +18,7 @@ def photos(*names):
 
 
 def until(condition):
-    pause, deadline = threading.Event(), time.monotonic() + SOON
-    while not condition():
-        assert time.monotonic() < deadline
-        pause.wait(0.01)
+    assert eventually(condition, SOON)
 
 
 def logged(caplog, text):
