@@ -33,16 +33,16 @@ models/u2netp.onnx: .venv/installed
 	$(BIN)/python -m handler models fetch u2netp
 
 minio: .venv/installed ## build the MinIO server that some tests need (needs Go, 5 minutes, once)
-	@$(BIN)/python -m tests.minio
+	@$(BIN)/python -m tests.support.minio
 
 rie: .venv/installed ## bring AWS' runtime interface emulator, which some tests need (8 MB, once)
-	@$(BIN)/python -m tests.rie
+	@$(BIN)/python -m tests.support.rie
 
 compose: .venv/installed ## load the Docker Compose that some tests read docker-compose.yml with (20 MB, once)
-	@$(BIN)/python -m tests.compose
+	@$(BIN)/python -m tests.support.compose
 
 compose-check: .venv/installed ## start docker-compose.yml and put photos in (needs Docker and the image; ARGS=--minio-from-source)
-	$(BIN)/python -m tests.compose_check $(ARGS)
+	$(BIN)/python -m tests.docker.compose_check $(ARGS)
 
 test: .venv/installed models/u2netp.onnx ## run the tests, JOBS=2 at once (with the smallest cut-out model)
 	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder

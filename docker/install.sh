@@ -62,7 +62,7 @@ install_packages() {
 warm_up() {
   say "[4/5] compiling, so that every later start is quick: 1 to 2 minutes"
   .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null || true  # some packages carry templates that are not Python
-  .venv/bin/python -m handler.numba_cache
+  .venv/bin/python -m handler.models.numba_cache
 }
 
 progress=()

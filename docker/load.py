@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from handler import libraries
-from handler.config import load_common
-from handler.models import build_kit
+from handler.config.load import load_common
+from handler.models import libraries
+from handler.models.select import build_kit
 
 MODELS = Path("/app/models")
 
@@ -20,7 +20,7 @@ def load(landmarks: str, restore: str) -> None:
         }
     )
     libraries.prepare()
-    from pipeline.studio import Studio  # noqa: PLC0415  # its libraries had to be prepared first
+    from pipeline.pipeline import Studio  # noqa: PLC0415  # its libraries had to be prepared first
 
     Studio(build_kit(settings))
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from handler.fetch import run_fetch, run_verify
-from pipeline.models import REGISTRY, ModelCard, card
+from handler.models.fetch import run_fetch, run_verify
+from pipeline.models.catalog import REGISTRY, ModelCard, card
 
 FOLDER: Final = Path("/folder")
 CACHE: Final = Path("/cache")

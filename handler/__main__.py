@@ -5,14 +5,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from handler import __version__, commands
-from handler.config import SettingsError, in_lambda
-from handler.init import leave_pid_1
-from handler.replay import NOT_DONE, Selection
-from handler.server import ServerError
+from handler import __version__
+from handler.cli import commands
+from handler.cli.pid1 import leave_pid_1
+from handler.cli.replay import NOT_DONE, Selection
+from handler.config.load import SettingsError, in_lambda
+from handler.http.server import ServerError
 from pipeline.errors import ModelError
-from pipeline.vocabulary import REASONS
-from sources.aws import AwsSettingsError
+from pipeline.reasons import REASONS
+from sources.stores.aws import AwsSettingsError
 
 _EPILOG = """
 Settings come from FACECRAFT_ variables, for example FACECRAFT_INBOX=/photos/in; README.md lists them all.

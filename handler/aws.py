@@ -2,9 +2,9 @@
 
 from typing import Final, Protocol
 
-from handler.config import load_lambda
-from handler.environment import Environment
-from handler.invocation import Answer, FunctionError, Invocation
+from handler.config.load import load_lambda
+from handler.serverless.invocation import Answer, FunctionError, Invocation
+from handler.serverless.runtime import Environment
 
 
 class Context(Protocol):

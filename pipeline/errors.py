@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.vocabulary import REASONS
+from pipeline.reasons import REASONS
 
 
 class PhotoRejected(Exception):

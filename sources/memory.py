@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from sources.base import Event
+from sources.events import Event
 
 
 class MemorySource:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handler import libraries
-from tests.s3_servers import moto, s3, seaweed
+from handler.models import libraries
+from tests.support.s3_servers import moto, s3, seaweed
 
 __all__ = ["moto", "s3", "seaweed"]  # fixtures
 
@@ -49,8 +49,8 @@ def models_dir(models: Path) -> Path:
 
 
 def kit(models: Path, landmarks: str = "landmarks_68", cutout: str = "u2netp"):
-    from pipeline.kit import Kit
-    from pipeline.models import verified
+    from pipeline.models.catalog import verified
+    from pipeline.models.model_set import Kit
 
     return Kit(verified(models, landmarks), verified(models, cutout), verified(models, "mmod"), device="cpu")
 
@@ -58,7 +58,7 @@ def kit(models: Path, landmarks: str = "landmarks_68", cutout: str = "u2netp"):
 @pytest.fixture(scope="session")
 def studio(models: Path):
     """A studio with the real detector and predictor and the smallest real cut-out model."""
-    from pipeline.studio import Studio
+    from pipeline.pipeline import Studio
 
     return Studio(kit(models))
 
@@ -66,7 +66,7 @@ def studio(models: Path):
 @pytest.fixture(scope="session")
 def codeformer_file(tmp_path_factory: pytest.TempPathFactory):
     """A restoration model of the published layout with random weights: 377 MB, gone after the tests."""
-    from tests.pipeline.codeformer_weights import save
+    from tests.pipeline.restore.codeformer_weights import save
 
     path = tmp_path_factory.mktemp("codeformer") / "codeformer.pth"
     save(path)

@@ -15,7 +15,7 @@ PACKAGES = ("handler", "sources", "pipeline")
 PRODUCT = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 IMPURE = {"boto3", "botocore", "logging", "threading", "multiprocessing", "asyncio", "subprocess", "socket", "environ"}
-ENVIRONMENT = ("handler/config.py", "handler/libraries.py", "handler/numba_cache.py")
+ENVIRONMENT = ("handler/config/load.py", "handler/models/libraries.py", "handler/models/numba_cache.py")
 
 
 def name_of(path):
@@ -98,10 +98,10 @@ def _environment(path):
 
 def test_the_service_s_own_process_loads_no_library_that_can_crash_it():
     heavy = {"torch", "rembg", "onnxruntime", "cv2", "dlib", "numba", "scipy", "pymatting", "awslambdaric"}
-    code = "import sys, handler.service, handler.commands, handler.__main__; print(*sys.modules)"
+    code = "import sys, handler.service.service, handler.cli.commands, handler.__main__; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
-    assert "handler.pool" in loaded.split()
+    assert "handler.workers.pool" in loaded.split()
     assert heavy & set(loaded.split()) == set()
 
 
@@ -148,7 +148,7 @@ def test_broad_excepts_are_few_and_say_why():
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
     ]
-    assert {name for name, _ in caught} <= {"handler/process.py", "handler/modelworker.py"}
+    assert {name for name, _ in caught} <= {"handler/processing/process.py", "handler/workers/child.py"}
     assert len(caught) <= 4
 
 

@@ -33,7 +33,7 @@ def plain(weights: Path, threads: int) -> Run:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # it uses torch.jit.script
         from spandrel_extra_arches.architectures.CodeFormer import CodeFormer
-    from tests.pipeline.codeformer_weights import portrait
+    from tests.pipeline.restore.codeformer_weights import portrait
 
     torch.set_num_threads(threads)
     network = CodeFormer().eval()
@@ -50,8 +50,8 @@ def plain(weights: Path, threads: int) -> Run:
 
 
 def ours(weights: Path, threads: int) -> Run:
-    from pipeline.restorer import Restorer
-    from tests.pipeline.codeformer_weights import portrait
+    from pipeline.restore.restorer import Restorer
+    from tests.pipeline.restore.codeformer_weights import portrait
 
     face, restorer, codes = portrait(), Restorer(weights, "cpu", threads), []
     restorer.network.register_forward_hook(lambda _, __, output: codes.append(output[1].argmax(2).numpy()))
@@ -122,7 +122,7 @@ def _weights(models: Path, folder: Path) -> Path:
     published = models / "codeformer" / "codeformer.pth"
     if published.exists():
         return published
-    from tests.pipeline.codeformer_weights import save
+    from tests.pipeline.restore.codeformer_weights import save
 
     save(folder / "random")
     return folder / "random"

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event as Signal
 
-from handler.outcome import Outcome, Skipped
-from handler.worker import Workers
-from sources.base import Event
-from sources.sqs import SqsSource
-from sources.sqs_queue import SqsClient
-from tests.sources.payloads import direct, record
-from tests.sources.sqs_helpers import Cloud, CloudQueue, FakeSqs, client_of, given
+from handler.processing.outcome import Outcome, Skipped
+from handler.processing.worker import Workers
+from sources.events import Event
+from sources.sqs.client import SqsClient
+from sources.sqs.source import SqsSource
+from tests.sources.notifications.payloads import direct, record
+from tests.sources.sqs.sqs_helpers import Cloud, CloudQueue, FakeSqs, client_of, given
 
 BATCH = 10
 SHAPES = ((1, 1), (4, 1), (10, 1), (4, 10))

@@ -13,14 +13,14 @@ import threading
 import time
 from pathlib import Path
 
-from handler.ledger import Ledger
-from handler.naming import report_path
-from handler.outcome import Outcome, Skipped
-from handler.worker import Workers
-from sources.base import Event
-from sources.files import FileStore
-from sources.folder import FolderSource
-from sources.scan import Scanner
+from handler.outbox.paths import report_path
+from handler.outbox.reports import Ledger
+from handler.processing.outcome import Outcome, Skipped
+from handler.processing.worker import Workers
+from sources.events import Event
+from sources.folder.scanner import Scanner
+from sources.folder.source import FolderSource
+from sources.stores.local import FileStore
 
 JPEG = (
     bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffdb0004000affda0002") + bytes([1]) * 200_000 + b"\xff\xd9"

@@ -19,10 +19,10 @@ from typing import Any
 
 import psutil
 
-from pipeline.portrait import Limits
 from pipeline.recipe import Recipe
+from pipeline.types import Limits
 from tests.bench.machine import machine
-from tests.runtime_api import RuntimeApi
+from tests.support.runtime_api import RuntimeApi
 
 PHOTO = Path(__file__).parents[1] / "portraits" / "grace_hopper.jpg"
 PARTS = ("imports", "verification", "faces", "cut-out", "first photo")
@@ -49,26 +49,28 @@ def parts() -> None:
         return made
 
     timed(_imports)
-    from handler.config import load_lambda
-    from handler.models import build_kit
-    from pipeline import cutout, detect, landmarks, studio
+    from handler.config.load import load_lambda
+    from handler.models.select import build_kit
+    from pipeline import pipeline
+    from pipeline.cutout import segment
+    from pipeline.face import detect, landmarks
 
     kit = timed(lambda: build_kit(load_lambda()))
     timed(lambda: detect.FaceFinder(landmarks.Landmarker(kit.landmarks.path, 68), kit.mmod.path if kit.mmod else None))
-    timed(lambda: cutout.Cutout(kit.cutout.path, kit.device, kit.threads))
-    one, data, limits = studio.Studio(kit), PHOTO.read_bytes(), Limits(20 << 20, 50_000_000)
+    timed(lambda: segment.Cutout(kit.cutout.path, kit.device, kit.threads))
+    one, data, limits = pipeline.Studio(kit), PHOTO.read_bytes(), Limits(20 << 20, 50_000_000)
     timed(lambda: one.process(data, Recipe(), limits, PHOTO.name))
     print(json.dumps(seconds))
 
 
 def _imports() -> None:
     """What the init phase imports."""
-    from handler import libraries
+    from handler.models import libraries
 
     libraries.prepare()
     import awslambdaric.bootstrap  # noqa: F401
 
-    import pipeline.studio  # noqa: F401
+    import pipeline.pipeline  # noqa: F401
 
 
 def split(models: Path, rounds: int) -> dict[str, float]:

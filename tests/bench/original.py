@@ -13,7 +13,7 @@ import dlib
 import numpy as np
 from PIL import Image
 
-from pipeline.affine import apply, compose, inverse
+from pipeline.image.affine import apply, compose, inverse
 from pipeline.stopwatch import Stopwatch
 
 SIZE = 648

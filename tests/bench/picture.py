@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.portrait import Limits
-from pipeline.thumbnail import GREY, STRONG, thumbnail
+from pipeline.image.thumbnail import GREY, STRONG, thumbnail
+from pipeline.types import Limits
 
 PORTRAITS = Path(__file__).parents[1] / "portraits"
 SHOWN = ("astronaut.png", "group_selfie.jpg", "portrait_glasses_scarf.jpg", "two_people_award.jpg")

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from handler.naming import report_path
-from sources.reconcile import BucketScanner
+from handler.outbox.paths import report_path
+from sources.bucket.scanner import BucketScanner
 
 BEGAN_NS = 1_700_000_000 * 10**9
 

@@ -15,20 +15,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handler import libraries
+from handler.models import libraries
 
 libraries.prepare()  # before anything imports rembg or onnxruntime
 
-from pipeline.affine import apply, sample  # noqa: E402 - see above
-from pipeline.decode import decode  # noqa: E402
-from pipeline.detect import FaceFinder  # noqa: E402
 from pipeline.errors import PhotoRejected  # noqa: E402
-from pipeline.identity import Identity  # noqa: E402
-from pipeline.landmarks import Landmarker  # noqa: E402
-from pipeline.models import card, locate  # noqa: E402
-from pipeline.portrait import Limits, Pixels, Points  # noqa: E402
-from pipeline.restore import SIDE, to_template_from  # noqa: E402
-from pipeline.restorer import Restorer  # noqa: E402
+from pipeline.face.detect import FaceFinder  # noqa: E402
+from pipeline.face.identity import Identity  # noqa: E402
+from pipeline.face.landmarks import Landmarker  # noqa: E402
+from pipeline.image.affine import apply, sample  # noqa: E402 - see above
+from pipeline.image.decode import decode  # noqa: E402
+from pipeline.models.catalog import card, locate  # noqa: E402
+from pipeline.restore.restoration import SIDE, to_template_from  # noqa: E402
+from pipeline.restore.restorer import Restorer  # noqa: E402
+from pipeline.types import Limits, Pixels, Points  # noqa: E402
 from tests.bench.machine import machine  # noqa: E402
 
 SAMPLES = Path(__file__).parents[1] / "portraits"
@@ -94,7 +94,7 @@ def figures(clean: Clean, picture: Pixels, identity: Identity) -> list[float]:
     """PSNR in dB, SSIM, NIQE (less is better) and the identity distance."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # basicsr 1.4.2 is older than its libraries
-        from pipeline.registry import ARCH_REGISTRY  # noqa: F401 - makes basicsr importable
+        from pipeline.restore.basicsr_registry import ARCH_REGISTRY  # noqa: F401 - makes basicsr importable
         from basicsr.metrics import calculate_niqe, calculate_psnr, calculate_ssim  # isort: skip
 
         one, other = clean.pixels[:, :, ::-1], picture[:, :, ::-1]
@@ -139,7 +139,7 @@ def _weights(models: Path, folder: Path) -> Path:
     published = locate(models, card("codeformer"))
     if published.exists():
         return published
-    from tests.pipeline.codeformer_weights import save
+    from tests.pipeline.restore.codeformer_weights import save
 
     save(folder / "random (plumbing only)")
     return folder / "random (plumbing only)"

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.kit import Kit
-from pipeline.models import cutout_model, verified
-from pipeline.portrait import Limits
+from pipeline.models.catalog import cutout_model, verified
+from pipeline.models.model_set import Kit
+from pipeline.pipeline import Studio
 from pipeline.recipe import Recipe
-from pipeline.studio import Studio
+from pipeline.types import Limits
 from tests.bench.machine import machine
 from tests.bench.original import Original
 

@@ -14,11 +14,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from handler import libraries
+from handler.models import libraries
 
 libraries.prepare()  # before anything imports rembg or onnxruntime
 
-from pipeline.models import Verified, card, locate  # noqa: E402 - see above
+from pipeline.models.catalog import Verified, card, locate  # noqa: E402 - see above
 from tests.bench.machine import machine  # noqa: E402
 from tests.conftest import kit  # noqa: E402
 
@@ -30,7 +30,7 @@ def start(models: Path, weights: Path | None) -> None:
     if weights:
         seen = weights.stat()
         built = replace(built, restorer=Verified(card("codeformer"), weights, seen.st_size, seen.st_mtime_ns))
-    from pipeline.studio import Studio
+    from pipeline.pipeline import Studio
 
     Studio(built)
     print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -47,7 +47,7 @@ def run(models: Path, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = locate(models, card("codeformer"))
         if not weights.exists():
-            from tests.pipeline.codeformer_weights import save
+            from tests.pipeline.restore.codeformer_weights import save
 
             weights = Path(folder) / "random"
             save(weights)

@@ -11,15 +11,15 @@ import threading
 import time
 from collections.abc import Iterator
 
-from handler.events_route import Events
-from handler.outcome import Outcome, Skipped
-from handler.server import ServerThread, make_app
-from handler.worker import Workers
-from sources.base import Event
-from sources.bucket_inbox import BucketInbox
-from sources.buckets import BucketSource
-from sources.scan import Batch
-from sources.webhook import Webhook
+from handler.http.events import Events
+from handler.http.server import ServerThread, make_app
+from handler.processing.outcome import Outcome, Skipped
+from handler.processing.worker import Workers
+from sources.bucket.inbox import BucketInbox
+from sources.bucket.source import BucketSource
+from sources.bucket.webhook import Webhook
+from sources.events import Event
+from sources.scanning.batch import Batch
 
 CLIENTS = 4
 

@@ -11,8 +11,8 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 from PIL import Image
 
-from handler.naming import ATTEMPTS, report_path
-from sources.files import FileStore
+from handler.outbox.paths import ATTEMPTS, report_path
+from sources.stores.local import FileStore
 from tests.chaos.light import digest_in
 
 ATTEMPTS_ALLOWED = 3

@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from hashlib import sha256
 
-from sources.ignore import SIDECAR
+from sources.filters import SIDECAR
 from tests.chaos.audit import POISON
 from tests.chaos.feed import Photos, sum_of
 

@@ -4,14 +4,14 @@ import random
 import threading
 from collections import Counter
 
-from handler.naming import ATTEMPTS
-from sources.s3 import S3Store
+from handler.outbox.paths import ATTEMPTS
+from sources.stores.s3 import S3Store
 from tests.chaos.audit import Audit, check_outbox, done_twice, unreported
 from tests.chaos.bucket_feed import BUCKET, BucketFeeder
 from tests.chaos.services import DEATHS, LIGHT, REAL, Services, kill
-from tests.fault_proxy import FaultProxy
-from tests.minio import Minio
-from tests.ports import free_port
+from tests.support.fault_proxy import FaultProxy
+from tests.support.minio import Minio
+from tests.support.ports import free_port
 
 REST_SECONDS = 600
 TOKEN = "7Hq2vX"  # noqa: S105 - of the tests

@@ -13,16 +13,16 @@ from hashlib import sha256
 
 import numpy as np
 
-from handler.modelworker import answered, look
-from handler.options import DEFAULTS, recipe_facts
-from handler.replies import Finished, Refused
-from pipeline import encode
-from pipeline.decode import decode
+from handler.config.options import DEFAULTS, recipe_facts
+from handler.workers.child import answered, look
+from handler.workers.messages import Finished, Refused
 from pipeline.errors import PhotoRejected
-from pipeline.kit import Kit
-from pipeline.models import Verified, card
-from pipeline.portrait import Rendered, Result
-from pipeline.provenance import mark, refuse_own
+from pipeline.image import encode
+from pipeline.image.decode import decode
+from pipeline.image.provenance import mark, refuse_own
+from pipeline.models.catalog import Verified, card
+from pipeline.models.model_set import Kit
+from pipeline.types import Rendered, Result
 
 SIDE = 96
 SLOW_SECONDS = 8

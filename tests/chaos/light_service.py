@@ -3,8 +3,8 @@
 import functools
 import sys
 
-from handler import commands
-from handler.service import Service
+from handler.cli import commands
+from handler.service.service import Service
 from tests.chaos import light
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import random
 import threading
 from collections import Counter
 
-from sources.files import FileStore
+from sources.stores.local import FileStore
 from tests.chaos.audit import audited, contents, snapshot, unreported
 from tests.chaos.feed import Feeder
 from tests.chaos.services import LIGHT, REAL, Services, kill

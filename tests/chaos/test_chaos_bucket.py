@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from sources.s3 import S3Store
+from sources.stores.s3 import S3Store
 from tests.chaos.__main__ import PORTRAIT
 from tests.chaos.bucket_feed import BUCKET, BucketFeeder
 from tests.chaos.bucket_run import TOKEN, BucketRun, audited
-from tests.minio import Minio
-from tests.ports import free_port
+from tests.support.minio import Minio
+from tests.support.ports import free_port
 
 
 @pytest.mark.timeout(600)

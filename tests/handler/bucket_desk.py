@@ -2,18 +2,17 @@
 
 import json
 
-from handler_fakes import MAX_ATTEMPTS, FakePool
-
-from handler.after import After
-from handler.attempts import Attempts
-from handler.ledger import Ledger
-from handler.naming import report_path
-from handler.options import DEFAULTS
-from handler.process import Process
-from handler.sink import Sink
-from handler.turnstile import Turnstile
-from pipeline.portrait import Limits
-from sources.base import Event
+from handler.config.options import DEFAULTS
+from handler.outbox.attempts import Attempts
+from handler.outbox.originals import After
+from handler.outbox.paths import report_path
+from handler.outbox.reports import Ledger
+from handler.outbox.writer import Sink
+from handler.processing.exclusive import Turnstile
+from handler.processing.process import Process
+from pipeline.types import Limits
+from sources.events import Event
+from tests.handler.fakes import MAX_ATTEMPTS, FakePool
 
 
 class AnyDesk:

@@ -4,11 +4,11 @@ import io
 import logging
 
 import pytest
-from bucket_desk import AnyDesk
-from handler_fakes import Desk
 
-from handler import log
-from sources.files import FileStore
+from handler.telemetry import log
+from sources.stores.local import FileStore
+from tests.handler.bucket_desk import AnyDesk
+from tests.handler.fakes import Desk
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import tarfile
 from pathlib import Path
 
 from handler import __version__
-from handler.fetch import inspect
-from pipeline.models import REGISTRY, card
+from handler.models.fetch import inspect
+from pipeline.models.catalog import REGISTRY, card
 from tests.image.docker import ROOT, NotProvedError, docker, proved
 
 MODELS = ROOT / "models"

@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-from pipeline.models import REGISTRY, card
+from pipeline.models.catalog import REGISTRY, card
 from tests.image import build
 from tests.image.docker import ROOT, docker, inspected, proved
 from tests.image.lists import context_files, pins

@@ -5,9 +5,9 @@ import json
 import shutil
 from pathlib import Path
 
-from tests import rie
 from tests.image.docker import docker, proved
 from tests.image.service import CONFINED, PORTRAITS
+from tests.support import rie
 
 USER = "993:990"
 LISTEN = ("--runtime-interface-emulator-address", "127.0.0.1:8080", "--runtime-api-address", "127.0.0.1:9001")

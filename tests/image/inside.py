@@ -7,8 +7,8 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-from handler.fetch import inspect
-from pipeline.models import REGISTRY
+from handler.models.fetch import inspect
+from pipeline.models.catalog import REGISTRY
 
 torch = None
 if importlib.util.find_spec("torch"):

@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.models import REGISTRY
+from pipeline.models.catalog import REGISTRY
 from tests.image.docker import ROOT, NotProvedError, docker
 
 STAND_IN = "python:3.11-slim"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sources.sqs_helpers import Cloud
+from tests.sources.sqs.sqs_helpers import Cloud
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from handler import libraries
+from handler.models import libraries
 
 libraries.prepare()  # before anything imports rembg or onnxruntime
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.affine import scale_of
-from pipeline.decode import decode
-from pipeline.portrait import Limits
+from pipeline.image.affine import scale_of
+from pipeline.image.decode import decode
+from pipeline.types import Limits
 from tests.bench.quality import composites, photos, sides
 from tests.bench.quality.composites import Composite, CutOut
 from tests.bench.quality.copies import reduced

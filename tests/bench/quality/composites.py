@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from pymatting import estimate_alpha_cf, estimate_foreground_ml
 
-from pipeline import anatomy, cutout
-from pipeline.studio import Studio
+from pipeline.cutout import segment
+from pipeline.face import geometry
+from pipeline.pipeline import Studio
 from tests.bench.quality import grounds
 from tests.bench.quality.copies import reduced
 from tests.bench.quality.photos import Shot, made
@@ -60,17 +61,17 @@ def cut(studio: Studio, shot: Shot) -> CutOut | None:
     faces = studio.find(pixels)
     if len(faces) != 1:
         return None
-    person = cutout.person(studio.cutout.mask(pixels), faces[0].landmarks)
+    person = segment.person(studio.cutout.mask(pixels), faces[0].landmarks)
     rows = 0 if person is None else whole_rows(person)
-    x, y, width, height = anatomy.box(faces[0].landmarks)
+    x, y, width, height = geometry.box(faces[0].landmarks)
     if person is None or rows < y + 1.4 * height or x < 0 or x + width > pixels.shape[1]:
         return None
     pixels, person = pixels[:rows], person[:rows]
     alpha = estimate_alpha_cf(pixels / 255.0, trimap(person))
     alpha = np.clip((alpha - _HAZE) / (1 - 2 * _HAZE), 0, 1)
     colours = np.clip(estimate_foreground_ml(pixels / 255.0, alpha), 0, 1)
-    centre = anatomy.centre(faces[0].landmarks)
-    face = float(centre[0]), float(centre[1]), anatomy.side(faces[0].landmarks)
+    centre = geometry.centre(faces[0].landmarks)
+    face = float(centre[0]), float(centre[1]), geometry.side(faces[0].landmarks)
     return CutOut(shot.name, colours, alpha, face, shot.skin)
 
 

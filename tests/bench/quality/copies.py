@@ -7,9 +7,9 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms
 
-from pipeline.affine import apply, corners
-from pipeline.colour import display_p3
-from pipeline.light import encoded, linear
+from pipeline.image.affine import apply, corners
+from pipeline.image.colour import display_p3
+from pipeline.tone.measure import encoded, linear
 
 LIGHTS = {
     "dark": (0.30, 0.30, 0.30),

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pipeline.affine import apply
+from pipeline.image.affine import apply
 
 
 def shows(face: np.ndarray, label: tuple[float, float, float]) -> bool:

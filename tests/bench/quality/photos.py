@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.decode import decode
 from pipeline.errors import PhotoRejected
-from pipeline.portrait import Limits
+from pipeline.image.decode import decode
+from pipeline.types import Limits
 
 SAMPLES = Path(__file__).parents[2] / "portraits"
 LABELS = Path(__file__).with_name("labels.tsv")

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pipeline.affine import apply
+from pipeline.image.affine import apply
 from tests.bench.quality import colours, copies, files, framing
 from tests.bench.quality.bench import Bench, Pair, enlargement
 from tests.bench.quality.photos import Shot, made

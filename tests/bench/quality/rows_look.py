@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pipeline.affine import apply
+from pipeline.image.affine import apply
 from tests.bench.quality import colours, copies, framing, matting
 from tests.bench.quality.bench import Bench
 from tests.bench.quality.composites import Composite

@@ -8,14 +8,14 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from pipeline.compose import over
+from pipeline.cutout.compose import over
 from pipeline.errors import PhotoRejected
-from pipeline.kit import Kit
-from pipeline.models import cutout_model, verified
-from pipeline.portrait import Limits, Result
+from pipeline.models.catalog import cutout_model, verified
+from pipeline.models.model_set import Kit
+from pipeline.pipeline import Studio
 from pipeline.recipe import Recipe
 from pipeline.stopwatch import Stopwatch
-from pipeline.studio import Studio
+from pipeline.types import Limits, Result
 from tests.bench.original import Drawn, NoFaceError, Original, encoded
 
 GREY = (240, 240, 240)

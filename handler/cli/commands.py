@@ -1,0 +1,192 @@
+"""What the commands do; each gives its exit code."""
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from handler.cli.console import Console
+from handler.cli.replay import Replay, Selection
+from handler.cli.signals import on_signals
+from handler.config.load import SettingsError, load, load_common
+from handler.config.settings import CommonSettings, Settings
+from handler.http.server import ServerThread, make_app
+from handler.models import fetch
+from handler.models.select import faults
+from handler.service.service import Service
+from handler.telemetry import log
+from handler.telemetry.terminal import printable, say
+from sources.stores import aws
+from sources.stores.s3 import S3Store
+
+WELL: Final = 0
+NOT_ALL_DONE: Final = 1
+WRONG_USE: Final = 2
+
+_log = logging.getLogger(__name__)
+
+
+def watch(make: Callable[[Settings], Service] = Service) -> int:
+    """Serve until SIGTERM or SIGINT, then finish what is in work; a second signal ends at once."""
+    settings = load()
+    _prepare(settings, settings.log_level)
+    service = make(settings)
+    server = ServerThread(make_app(service, service.events(), service.invoke()), settings.host, settings.port)
+    server.start()
+    stop = threading.Event()
+    on_signals(stop.set)
+    service.start()
+    _log.info("service.started", extra={"inbox": str(settings.inbox), "port": server.port})
+    stop.wait()
+    _log.info("service.draining", extra={"next": "photos in work are finished; a second signal ends at once"})
+    service.drain()
+    server.stop()
+    return WELL
+
+
+def function() -> NoReturn:
+    """Answer Lambda's calls until Lambda ends this process."""
+    from awslambdaric.__main__ import main  # noqa: PLC0415  # nobody else has a use for it
+
+    main([sys.argv[0], "handler.aws.lambda_handler"])
+    raise SystemExit(WRONG_USE)
+
+
+def once(inbox: str | Path | None, outbox: str | Path | None, sheet: Path | None = None) -> int:
+    """Process what lies in the inbox and is not reported yet; then write the contact sheet of all that lies there."""
+    settings = load(inbox=inbox, outbox=outbox)
+    _prepare(settings, "ERROR" if settings.log_level in ("INFO", "WARNING") else settings.log_level)
+    if isinstance(settings.inbox, Path) and not settings.inbox.is_dir():
+        raise SettingsError([f"{settings.inbox} is no folder; name one that holds photos, for example ./photos"])
+    target = _sheet_place(sheet, settings) if sheet else None
+    began = time.monotonic()
+    with Console() as console:
+        service = Service(settings, once=True, progress=console)
+        signals = on_signals(service.source.stop)
+        service.start()
+        if hindrance := service.wait_begun():
+            service.drain()
+            console.fault(hindrance)
+            return WRONG_USE
+        while not service.wait_finished(0.2):
+            console.waiting(service.waiting())
+        well, _ = service.health()
+        service.finish()
+        unlisted = None if signals else service.source.attached()
+        if unlisted:
+            console.fault(unlisted)
+        shown = target is None or _write_sheet(target, settings, time.monotonic() - began, console, signals)
+    console.summary()
+    return WELL if well and shown and not unlisted and console.all_well() and not signals else NOT_ALL_DONE
+
+
+def _sheet_place(sheet: Path, settings: Settings) -> Path:
+    from handler.web import contact_sheet  # noqa: PLC0415  # it brings the picture decoders, which `watch` has no use for
+
+    inbox, _ = contact_sheet.folders(settings)
+    return contact_sheet.place(sheet, inbox)
+
+
+def _write_sheet(target: Path, settings: Settings, seconds: float, console: Console, signals: list[int]) -> bool:
+    """Whether it was written."""
+    from handler.web import contact_sheet  # noqa: PLC0415  # as above
+
+    try:
+        contact_sheet.write(target, settings, seconds, console.showing, lambda: bool(signals))
+    except contact_sheet.Stopped:
+        console.fault(f"stopped before the sheet was written; the same command writes {printable(str(target))}")
+        return False
+    except OSError as error:
+        console.fault(f"the sheet could not be written: {error}; make room there or name another file")
+        return False
+    say(f"sheet     {printable(str(target))}")
+    return True
+
+
+def check() -> int:
+    """Settings and models, with the fix for each fault."""
+    settings = load_common()
+    for line in settings.warnings:
+        print(f"note: {line}", file=sys.stderr)
+    found = faults(settings)
+    for line in found:
+        say(f"fault: {line}")
+    if not found:
+        say(f"well: the settings, and the models in {settings.models_dir}")
+    return NOT_ALL_DONE if found else WELL
+
+
+def doctor(files: Sequence[str]) -> int:
+    """What will happen to each of these files, or why nothing does."""
+    from handler.cli.doctor import Doctor  # noqa: PLC0415  # it brings the picture decoders, which `watch` has no use for
+
+    settings = load()
+    if not isinstance(settings.inbox, Path):
+        raise SettingsError([f"{settings.inbox} is a bucket: doctor looks at files; see the report of an object"])
+    one = Doctor(settings)
+    verdicts = [one.examine(file) for file in files]
+    for file, verdict in zip(files, verdicts, strict=True):
+        say(f"{printable(file)} {printable(verdict.text)}")
+    return WELL if all(verdict.well for verdict in verdicts) else NOT_ALL_DONE
+
+
+def replay(selection: Selection) -> int:
+    """Put settled photos back to work."""
+    settings = _with_folders(load())
+    counts = {"replay": 0, "waits": 0, "left": 0}
+    try:
+        work = Replay(settings)
+        for each in work.run(selection):
+            counts[each.fate] += 1
+            say(f"{each.fate:<9} {printable(each.path)}: {printable(each.why)}")
+        services = work.attempts.services()
+    except OSError as error:
+        print(f"replay: {error}; put that right and repeat the command", file=sys.stderr)
+        return WRONG_USE
+    say(f"{counts['replay']} put back to work, {counts['waits']} waiting for their photos, {counts['left']} left")
+    if counts["replay"] and not services:
+        say("no service runs on this outbox: start `python -m handler watch`, or use `once`")
+    return NOT_ALL_DONE if counts["left"] or (selection.name and not any(counts.values())) else WELL
+
+
+def _with_folders(settings: Settings) -> Settings:
+    """SettingsError where one of them is not there: what is away must not look empty."""
+    folders = [place for place in (settings.inbox, settings.outbox) if isinstance(place, Path)]
+    away = [folder for folder in folders if not folder.is_dir()]
+    if away:
+        raise SettingsError([f"{folder} is not there; mount or make it, or name another folder" for folder in away])
+    return settings
+
+
+def models(action: str, names: Sequence[str]) -> int:
+    """`fetch`, `verify` or `list`."""
+    settings = load_common()
+    run = {"fetch": fetch.run_fetch, "verify": fetch.run_verify, "list": fetch.run_list}[action]
+    return run(names, settings.models_dir, settings.model_files())
+
+
+def _prepare(settings: Settings, level: str) -> None:
+    """Logs, warnings, and an outbox: an inbox that is not there is waited for, it may be mounted later.
+
+    AwsSettingsError where buckets cannot be reached by boto3's own settings.
+    """
+    log.setup(level)
+    _warn(settings)
+    if any(isinstance(place, S3Store) for place in (settings.inbox, settings.outbox)):
+        aws.client("s3")
+    if not isinstance(settings.outbox, Path):
+        return
+    try:
+        settings.outbox.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise SettingsError([f"{settings.outbox} is no folder; name one for the results"]) from error
+    except OSError as error:
+        raise SettingsError([f"{settings.outbox} cannot be made ({error.strerror}); name another outbox"]) from error
+
+
+def _warn(settings: CommonSettings) -> None:
+    for line in settings.warnings:
+        _log.warning(line)

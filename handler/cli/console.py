@@ -1,0 +1,79 @@
+"""The screen of `once`: a progress bar on stderr, one line a photo on stdout, a summary at the end."""
+
+import sys
+import threading
+from types import TracebackType
+
+from rich.console import Console as Terminal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from handler.processing.outcome import Done, Failed, Name, Outcome, Rejected, name_of
+from handler.telemetry.terminal import printable, say
+from sources.events import Event
+
+_COUNTED: tuple[Name, ...] = ("done", "skipped", "rejected", "failed")
+
+
+class Console:
+    """Prints what comes of each photo. Use as a context."""
+
+    def __init__(self) -> None:
+        terminal = Terminal(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=terminal, disable=not terminal.is_terminal)
+        self._task = self._bar.add_task("photos", total=None)
+        self._counts = dict.fromkeys(_COUNTED, 0)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Console":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def taken(self, event: Event) -> None:
+        self.showing(event.path)
+
+    def showing(self, path: str) -> None:
+        """Name the photo that is at its turn."""
+        self._bar.update(self._task, description=printable(path))
+
+    def settled(self, event: Event, outcome: Outcome) -> None:
+        name = name_of(outcome)
+        with self._lock:
+            if name in self._counts:
+                self._counts[name] += 1
+            if line := _line(event.path, outcome):
+                say(line)
+
+    def waiting(self, number: int) -> None:
+        """How many photos are known and not settled."""
+        settled = sum(self._counts.values())
+        self._bar.update(self._task, completed=settled, total=settled + number)
+
+    def fault(self, reason: str) -> None:
+        self._bar.stop()
+        print(f"once: {reason}", file=sys.stderr)
+
+    def summary(self) -> None:
+        say(", ".join(f"{number} {name}" for name, number in self._counts.items()))
+
+    def all_well(self) -> bool:
+        """Whether no photo was rejected or failed."""
+        return not self._counts["rejected"] and not self._counts["failed"]
+
+
+def _line(path: str, outcome: Outcome) -> str | None:
+    path = printable(path)
+    match outcome:
+        case Done(outputs, _, notes):
+            said = f" ({', '.join(notes)})" if notes else ""
+            return f"done      {path} -> {', '.join(map(printable, outputs))}{said}"
+        case Rejected(reason, hint):
+            return f"rejected  {path}: {reason}: {hint}"
+        case Failed(reason, error, None):
+            return f"failed    {path}: {reason}: {error.strip().splitlines()[-1]}"
+    return None

@@ -1,0 +1,173 @@
+"""Says what will happen to a file of the inbox, or why nothing does, from what the service itself decides by."""
+
+import os
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from handler.cli.replay import Replay
+from handler.config.settings import Settings
+from handler.outbox.attempts import Attempts, Marker
+from handler.outbox.originals import moved_to
+from handler.outbox.paths import report_path
+from handler.outbox.reports import REPLAY, Report, known_sums, read_report
+from handler.workers import child
+from handler.workers.messages import Changed, Faulted, Job, Refused, Reply, Same, Seen
+from pipeline.errors import PhotoRejected
+from pipeline.image.probe import open_photo
+from pipeline.image.provenance import refuse_own
+from sources.filters import photo_of, why_ignored
+from sources.folder.stability import Look, NoPhoto, has_trailer, look_at
+from sources.stores.base import Blob, Conflict
+from sources.stores.location import store_at
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`well`: it is done, or will be worked on without anyone's help."""
+
+    well: bool
+    text: str
+
+
+class Doctor:
+    """Looks at files of an inbox folder as a service with these settings would. Writes nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._root = str(settings.inbox)
+        self._inbox, self._outbox = store_at(settings.inbox), store_at(settings.outbox)
+        self._attempts = Attempts(self._outbox)
+        self._replay = Replay(settings)
+
+    def examine(self, file: str) -> Verdict:
+        """`file` is a path, from the current folder or from the inbox."""
+        path = self._below(file)
+        try:
+            return self._by_place(path) or self._by_look(path or "")
+        except (OSError, Conflict) as error:
+            return Verdict(False, f"cannot be told: {error}; check disks, mounts and permissions")
+
+    def _below(self, file: str) -> str | None:
+        """The path below the inbox; None for what lies elsewhere."""
+        here, there = os.path.abspath(file), os.path.join(self._root, file)  # noqa: PTH100, PTH118 - links are kept
+        found = next((place for place in (here, there) if os.path.lexists(place)), None)
+        return self._relative(found) if found else self._relative(here) or self._relative(there)
+
+    def _relative(self, place: str) -> str | None:
+        folder, name = os.path.split(os.path.normpath(place))  # a link in the last place is what the service finds
+        path = os.path.relpath(f"{os.path.realpath(folder)}/{name}", self._root)
+        return None if path.partition("/")[0] in ("..", ".") else path
+
+    def _by_place(self, path: str | None) -> Verdict | None:
+        for folder in (self._settings.inbox, self._settings.outbox):
+            if isinstance(folder, Path) and not folder.is_dir():
+                return Verdict(False, f"nothing happens: {folder} is not there; mount or make it")
+        if path is None:
+            return Verdict(False, f"lies outside of the inbox {self._root}: nothing looks there")
+        if why := why_ignored(path):
+            photo = photo_of(path)
+            return Verdict(False, f"is ignored: {why}{f', the options of {photo}' if photo else ''}")
+        return None
+
+    def _by_look(self, path: str) -> Verdict:
+        try:
+            look = look_at(self._root, path)
+        except NoPhoto as error:
+            return Verdict(False, f"is ignored: it is {error}")
+        report, _ = read_report(self._outbox, path)
+        if look is None:
+            return self._gone(path, report)
+        marker, in_work = self._attempts.find(path)
+        if marker and in_work:
+            return Verdict(True, f"is in work now, {self._attempt(marker.attempts + 1)}")
+        reply = child.answered(self._job(path, report), _foreseen)
+        if report and _is_about(report, reply):
+            return self._settled(path, report)
+        return self._unripe(path, look) or self._foretold(reply) or self._awaited(report, marker)
+
+    def _gone(self, path: str, report: Report | None) -> Verdict:
+        if os.path.islink(os.path.join(self._root, path)):  # noqa: PTH114, PTH118 - paths are plain str
+            return Verdict(False, "is ignored: it is a link that leads to nothing")
+        if report is None or report.get("outcome") != "done":
+            return Verdict(False, "is not there")
+        moved = moved_to(self._outbox, path, report)
+        return Verdict(True, f"is done and {f'was moved to {moved}' if moved else 'gone'}; {self._report(path)}")
+
+    def _job(self, path: str, report: Report | None) -> Job:
+        settings = self._settings
+        base, limits = settings.recipe(), settings.limits()
+        return Job(self._inbox, path, base, settings.presets, limits, known_sums(report))
+
+    def _settled(self, path: str, report: Report) -> Verdict:
+        again = f"`python -m handler replay --name {shlex.quote(path)}`"
+        why = f"{report.get('reason')}: {report.get('hint')} {self._report(path)}; {again} tries it again"
+        if report.get("outcome") == "rejected":
+            return Verdict(False, f"was rejected: {why}")
+        if report.get("outcome") == "failed":
+            return Verdict(False, f"failed, {self._attempt(report.get('attempt'))}: {why}")
+        if self._replay.is_made_as_now(path, report):
+            return Verdict(True, f"is done; {self._report(path)}")
+        other = "is done, with other options than it would have now"
+        return Verdict(True, f"{other}; {self._report(path)}; {again[:-1]} --recipe` does it anew")
+
+    def _unripe(self, path: str, look: Look) -> Verdict | None:
+        """Whether it waits for quiet; a service measures that from its own first look."""
+        still = (time.time_ns() - look.changed_ns) / 1e9
+        wanted = self._settings.settle_seconds
+        if still >= wanted or self._is_complete(path):
+            return None
+        return Verdict(True, f"may still be being written: it is taken when it has not changed for {wanted:g} s")
+
+    def _is_complete(self, path: str) -> bool:
+        try:
+            return has_trailer(self._root, path)
+        except OSError:  # whoever reads it finds the same and says so
+            return True
+
+    def _foretold(self, reply: Reply) -> Verdict | None:
+        match reply:
+            case Refused(_, _, reason, hint):
+                return Verdict(False, f"will be rejected: {reason}: {hint}")
+            case Faulted(reason, error):
+                return Verdict(False, f"will fail: {reason}: {error.strip().splitlines()[-1]}")
+            case Changed():
+                return Verdict(True, "is being written just now: it is taken when it rests")
+        return None
+
+    def _awaited(self, report: Report | None, marker: Marker | None) -> Verdict:
+        if marker and marker.attempts >= self._settings.max_attempts:
+            return Verdict(False, f"will be reported as failed: {marker.reason}, {self._attempt(marker.attempts)}")
+        if marker and marker.attempts:
+            said = f"is tried again: {marker.reason}, {self._attempt(marker.attempts)} did not end well"
+        elif marker:
+            said = "was in work when a service died, and is tried again, alone"
+        elif report and REPLAY in report:
+            said = "was put back to work and will be processed"
+        else:
+            said = "has changed since its report and will be processed" if report else "will be processed"
+        return Verdict(True, said if self._attempts.services() else f"{said} when a service runs: none does just now")
+
+    def _attempt(self, number: object) -> str:
+        return f"attempt {number} of {self._settings.max_attempts}"
+
+    def _report(self, path: str) -> str:
+        return f"see {self._settings.outbox}/{report_path(path)}"
+
+
+def _is_about(report: Report, reply: Reply) -> bool:
+    """Whether the report is on what was read; of what could not be read there is nothing to compare."""
+    if isinstance(reply, Faulted):
+        return report.get("outcome") == "failed" and REPLAY not in report
+    return isinstance(reply, Same) and reply.seen.sums == known_sums(report)
+
+
+def _foreseen(job: Job, photo: Blob, sidecar: Blob | None, seen: Seen) -> Reply:
+    """What can be told of a photo without models."""
+    try:
+        child.resolved_for(job, photo, sidecar)
+        refuse_own(open_photo(photo.data, job.limits)[0])
+    except PhotoRejected as rejection:
+        return Refused(seen, {}, rejection.reason, rejection.hint)
+    return Same(seen)

@@ -1,0 +1,55 @@
+"""Who may call the function: whoever has the key; without one, the programs of this machine, and no web page."""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from handler.config.loopback import is_loopback
+
+_KEY: Final = "X-API-Key"
+_SETTING: Final = "FACECRAFT_API_KEY"
+_OF_BROWSERS: Final = ("Origin", "Sec-Fetch-Site")
+"""What every browser sends with a POST, wherever the page is from; programs have no reason to."""
+
+_SET_A_KEY: Final = f"set {_SETTING} to a long random word, and send it as {_KEY}"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """`loopback`: the server's address is one that only this machine reaches. A key is asked for there, too."""
+
+    loopback: bool
+    key: str | None = field(default=None, repr=False)
+
+    def refusal(self, headers: Mapping[str, str]) -> str | None:
+        """Why the request is not answered, with the fix; None where it may call."""
+        if self.key is not None:
+            return self._key_refusal(headers.get(_KEY))
+        if not self.loopback:
+            return f"calls are closed here, because other machines reach this address: {_SET_A_KEY}"
+        return _page_refusal(headers)
+
+    def _key_refusal(self, sent: str | None) -> str | None:
+        if sent is None:
+            return f"a key is needed: send the value of {_SETTING} as {_KEY}"
+        right = hmac.compare_digest(sent.encode("utf-8", "surrogateescape"), str(self.key).encode())
+        return None if right else f"{_KEY} is not the value of {_SETTING}: send that"
+
+
+def _page_refusal(headers: Mapping[str, str]) -> str | None:
+    """A page of any site may post to 127.0.0.1 without asking, and under a name of its own that leads there."""
+    if any(name in headers for name in _OF_BROWSERS):
+        return f"calls out of a browser are refused, because any site could make them: {_SET_A_KEY}"
+    host = headers.get("Host")
+    if host is None or is_loopback(_hostname(host)):
+        return None
+    return f"Host: {host[:100]} is no name of this machine alone: call 127.0.0.1 or localhost, or {_SET_A_KEY}"
+
+
+def _hostname(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

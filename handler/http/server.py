@@ -1,0 +1,176 @@
+"""The HTTP side: liveness, readiness, status and metrics, answered from a thread of its own."""
+
+import asyncio
+import errno
+import json
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from handler import __version__
+from handler.http.events import Events
+from handler.http.invoke import Invoke
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_BODY_BYTES: Final = 1024 * 1024
+"""S3's notifications have 64 KB at most; those of other servers carry an object's metadata too."""
+
+_IDLE_SECONDS: Final = 15
+_GRACE_SECONDS: Final = 2.0
+_SERVICE: Final = web.AppKey["StatusSource"]("service")
+_PATHS: Final = ("/health", "/ready", "/status", "/metrics")
+
+_dumps = partial(json.dumps, default=str)
+
+
+class StatusSource(Protocol):
+    """What the server asks. The answers come at once: they are given on the server's only thread."""
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the process does its work at all, and facts about it."""
+
+    def unready(self) -> list[str]:
+        """Why no photo can be worked on now, in sentences; empty means ready."""
+
+    def status(self) -> dict[str, Any]: ...
+
+    def metrics(self) -> tuple[bytes, str]:
+        """Prometheus' text and its content type."""
+
+
+class ServerError(Exception):
+    """The server cannot listen. The message names the settings and the fix."""
+
+
+def make_app(service: StatusSource, events: Events | None = None, invoke: Invoke | None = None) -> web.Application:
+    """Routes for GET and HEAD, and for POST where `events` and `invoke` are given; refusals are told in JSON too."""
+    app = web.Application(client_max_size=_BODY_BYTES, middlewares=[_errors_as_json])
+    app[_SERVICE] = service
+    app.on_response_prepare.append(_stamp)
+    routes = {"/": _index, "/health": _health, "/ready": _ready, "/status": _status, "/metrics": _metrics}
+    app.add_routes([web.get(path, handler) for path, handler in routes.items()])
+    app.add_routes(events.routes() if events else [])
+    app.add_routes(invoke.routes() if invoke else [])
+    return app
+
+
+async def _index(_: web.Request) -> web.Response:
+    return _json({"name": "facecraft", "version": __version__, "paths": _PATHS})
+
+
+async def _health(request: web.Request) -> web.Response:
+    well, facts = request.app[_SERVICE].health()
+    return _json({**facts, "status": "healthy" if well else "unhealthy"}, 200 if well else 503)
+
+
+async def _ready(request: web.Request) -> web.Response:
+    reasons = request.app[_SERVICE].unready()
+    return _json({"ready": False, "reasons": reasons}, 503) if reasons else _json({"ready": True})
+
+
+async def _status(request: web.Request) -> web.Response:
+    return _json(request.app[_SERVICE].status())
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    body, content_type = request.app[_SERVICE].metrics()
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        too_large = isinstance(error, web.HTTPRequestEntityTooLarge)
+        hint = f"send at most {_BODY_BYTES:,} bytes" if too_large else f"GET one of {', '.join(_PATHS)}"
+        kept = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return _json({"error": error.reason, "hint": hint}, error.status, kept)
+
+
+async def _stamp(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "facecraft"
+
+
+def _json(content: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response(content, status=status, headers=headers, dumps=_dumps)
+
+
+class ServerThread:
+    """Runs an application on a thread and an event loop of its own, so that no work of the service delays a probe."""
+
+    def __init__(self, app: web.Application, host: str, port: int) -> None:
+        self._app = app
+        self._host = host
+        self._port = port
+        self._bound: Future[int] = Future()
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, once `start` has returned; of use where 0 was asked for."""
+        return self._bound.result(timeout=0)
+
+    def start(self) -> None:
+        """Return when the server listens; ServerError where it cannot."""
+        self._thread.start()
+        try:
+            self._bound.result()
+        except (OSError, UnicodeError) as error:
+            raise ServerError(_why(error, self._host, self._port)) from error
+
+    def stop(self) -> None:
+        """Close the port, let running answers end (2 s) and return when the thread is gone."""
+        if self._loop is not None and self._thread.is_alive():
+            with suppress(RuntimeError):  # it is ending by itself, and its loop is closed already
+                self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                self._loop = runner.get_loop()
+                runner.run(self._serve())
+        finally:
+            self._bound.cancel()  # nobody waits for a thread that ended before it could answer
+
+    async def _serve(self) -> None:
+        runner = web.AppRunner(
+            self._app,
+            access_log=None,
+            keepalive_timeout=_IDLE_SECONDS,
+            lingering_time=_GRACE_SECONDS,  # for a body that nobody asked for
+            shutdown_timeout=_GRACE_SECONDS,
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except (OSError, UnicodeError) as error:  # UnicodeError: no host has such a name
+            self._bound.set_exception(error)
+        else:
+            self._bound.set_result(runner.addresses[0][1])
+            await self._stop.wait()
+        finally:
+            await runner.cleanup()
+
+
+def _why(error: OSError | UnicodeError, host: str, port: int) -> str:
+    place = f"FACECRAFT_HOST={host} FACECRAFT_PORT={port}"
+    code = getattr(error, "errno", None)
+    if code == errno.EADDRINUSE:
+        return (
+            f"{place}: another program listens there; stop it or choose another port, for example FACECRAFT_PORT=8001"
+        )
+    if code == errno.EACCES:
+        return f"{place}: ports below 1024 need more rights; choose another one, for example FACECRAFT_PORT=8000"
+    return f"{place}: {error}; FACECRAFT_HOST must be an address of this machine, for example 0.0.0.0"

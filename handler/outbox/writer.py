@@ -1,0 +1,274 @@
+"""Names and writes results: images first, then away with what is no longer meant, the report last."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from handler.outbox.metadata import provenance
+from handler.outbox.paths import portrait_stems, report_path
+from handler.outbox.reports import REPLAY, read_report
+from pipeline.errors import PhotoRejected
+from pipeline.image.provenance import owner_of
+from pipeline.types import Picture, Rendered
+from sources.stores.base import Blob, Conflict, Outbox, TooLarge
+
+SIZES: Final = 4
+"""A report's bytes divided by this leave what its bucket's listing is to tell; see the two below."""
+TO_REPLAY: Final = 1
+WITH_SIDECAR: Final = 2
+"""Made from a photo that had one."""
+
+_MAX_BYTES: Final = 256 * 1024 * 1024
+_TRIES: Final = 5
+_KINDS: Final = ("png", "jpg")
+_LONG_AGO: Final = 0
+"""A stamp that no photo's ctime equals."""
+
+_BLOCKING: Final = (IsADirectoryError, NotADirectoryError, PermissionError, TooLarge)
+
+Output = dict[str, Any]
+
+
+class _Taken(Exception):
+    """Something that is not this photo's has the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Writes into one outbox. Everything may raise OSError: the outbox is full, read-only or away."""
+
+    outbox: Outbox
+
+    @contextmanager
+    def turn(self, path: str, replaces: str | None) -> Iterator[None]:
+        """Around `publish` and `commit`: no other service writes for this photo meanwhile.
+
+        Conflict where the report is no longer `replaces`: a slow service must not lay old images under a new report.
+        """
+        with self.outbox.lock(path):
+            self._standing_report(path, replaces)
+            yield
+
+    def publish(
+        self, path: str, portraits: Sequence[Rendered], previous: Mapping[str, Any] | None = None
+    ) -> list[list[Output]]:
+        """Write the images of a photo; gives what the report says of each portrait's files.
+
+        The PNG claims the name for both; what is another photo's, or nobody's, is left. All portraits of a photo share
+        one stem, its last one where that is still free to it. PhotoRejected(name_blocked) where every name is taken.
+        """
+        if not portraits:
+            return []
+        for stem in _stems(path, previous):
+            files = named(stem, portraits)
+            try:
+                self._write_images(path, [file for portrait in files for file in portrait])
+            except _Taken as taken:
+                blocked = taken
+            else:
+                return [[output(name, picture) for name, picture in portrait] for portrait in files]
+        if isinstance(blocked.__cause__, PermissionError):
+            raise blocked.__cause__
+        raise PhotoRejected("name_blocked", str(blocked))
+
+    def commit(
+        self,
+        path: str,
+        report: Mapping[str, Any],
+        *,
+        replaces: str | None,
+        changed_ns: int,
+        about: Mapping[str, str] | None = None,
+    ) -> str:
+        """Remove the photo's images that the report does not name, then write it; gives its version.
+
+        `replaces` is the version of the report that was compared, None where there was none: Conflict if that changed.
+        `changed_ns` becomes its stamp (see `ledger.trusted_stamp`), `about` its metadata.
+        """
+        standing = self._standing_report(path, replaces)
+        kept = _names(report)
+        self._remove(path, [*_names(standing), *self._leftovers(path, kept)], kept=kept)
+        return self._write_report(path, report, replaces, changed_ns, about)
+
+    def tidy(self, path: str) -> None:
+        """Remove the images that no report names: the photo is gone, and a service died before its report."""
+        with self.outbox.lock(path):
+            report, _ = read_report(self.outbox, path)
+            kept = _names(report)
+            self._remove(path, self._leftovers(path, kept), kept=kept)
+
+    def owner(self, name: str) -> str | None:
+        """The photo that the image was made from; None where it is none of ours, or nothing at all."""
+        try:
+            return owner_of(self._settled_read(name).data)
+        except (FileNotFoundError, *_BLOCKING):
+            return None
+
+    def expire(self, path: str, before_ns: int) -> int:
+        """Remove the photo's images if its report was written before then, and keep the report; gives their number.
+
+        Conflict where one is replaced meanwhile.
+        """
+        with self.outbox.lock(path):
+            report, _ = read_report(self.outbox, path)
+            if not 0 < self.outbox.changed(report_path(path)) < before_ns:
+                return 0
+            return self._remove(path, _names(report), kept=())
+
+    def replay(self, path: str, report: Mapping[str, Any], *, replaces: str) -> None:
+        """Put the photo of a standing report back to work; report and images stand until the next report does."""
+        with self.turn(path, replaces):
+            again = {**report, REPLAY: datetime.now(UTC).isoformat(timespec="seconds")}
+            self._write_report(path, again, replaces, _LONG_AGO)
+
+    def _remove(self, path: str, names: Sequence[str], *, kept: Sequence[str]) -> int:
+        """Gives the number. Conflict where one is replaced meanwhile: what was not looked at is not removed."""
+        removed = 0
+        for name in names:
+            if name not in kept and (standing := self._own(path, name)):
+                self.outbox.delete(name, standing.version)
+                removed += 1
+        return removed
+
+    def _write_report(
+        self,
+        path: str,
+        report: Mapping[str, Any],
+        replaces: str | None,
+        stamp_ns: int,
+        about: Mapping[str, str] | None = None,
+    ) -> str:
+        text = _sized(json.dumps(report, indent=2), _size_class(report))  # ASCII: names may be no UTF-8
+        about = {**provenance(path), **(about or {})}
+        return self.outbox.write(
+            report_path(path), text.encode("ascii"), replaces=replaces, stamp_ns=stamp_ns, about=about
+        )
+
+    def _standing_report(self, path: str, replaces: str | None) -> Mapping[str, Any] | None:
+        report, version = read_report(self.outbox, path)
+        if version != replaces:
+            raise Conflict(f"the report of {path!r} was written by another service")
+        return report
+
+    def _write_images(self, path: str, files: Sequence[tuple[str, Picture]]) -> None:
+        # all of them before the first claim, so that a blocked one leaves nothing behind
+        standing = [self._standing(path, name) for name, _ in files]
+        for (name, picture), found in zip(files, standing, strict=True):
+            self._write_image(path, name, picture.data, found)
+
+    def _write_image(self, path: str, name: str, data: bytes, standing: Blob | None) -> None:
+        for _ in range(_TRIES):
+            if standing and standing.data == data:
+                return
+            try:
+                replaces = standing.version if standing else None
+                self.outbox.write(name, data, replaces=replaces, about=provenance(path))
+            except Conflict:
+                standing = self._standing(path, name)
+                continue
+            return
+        raise Conflict(f"{name!r} changes whenever it is to be replaced")
+
+    def _standing(self, path: str, name: str) -> Blob | None:
+        """What lies there, if it is this photo's; None where nothing does. Else _Taken."""
+        try:
+            blob = self._settled_read(name)
+        except FileNotFoundError:
+            return None
+        except _BLOCKING as error:
+            raise _Taken(name) from error
+        if owner_of(blob.data) != path:
+            raise _Taken(name)
+        return blob
+
+    def _settled_read(self, name: str) -> Blob:
+        for _ in range(_TRIES):
+            with suppress(Conflict):  # its owner replaces it just now
+                return self.outbox.read(name, _MAX_BYTES)
+        return self.outbox.read(name, _MAX_BYTES)
+
+    def _own(self, path: str, name: str) -> Blob | None:
+        """What lies there, where it is this photo's."""
+        try:
+            return self._standing(path, name)
+        except _Taken:
+            return None
+
+    def _leftovers(self, path: str, kept: Sequence[str]) -> list[str]:
+        """Images of this photo, of a service that was killed before it could write the report that names them.
+
+        Highest number first: killed while it removes them, the next one still finds the rest by counting.
+        """
+        found = [name for stem in portrait_stems(path) for name in self._own_images(path, stem, kept)]
+        return found[::-1]
+
+    def _own_images(self, path: str, stem: str, kept: Sequence[str]) -> Iterator[str]:
+        """Not asking for those of `kept`. A PNG is written before its JPEG and removed after it: it tells of both."""
+        if f"{stem}.png" in kept or self._own(path, f"{stem}.png"):
+            yield from (f"{stem}.{kind}" for kind in _KINDS)
+        number = 1
+        while (png := f"{stem}-{number}.png") in kept or self._own(path, png):
+            yield from (f"{stem}-{number}.{kind}" for kind in _KINDS)
+            number += 1
+
+
+def _sized(text: str, size_class: int) -> str:
+    """With a line's end, and as many bytes as leave that remainder."""
+    return f"{text}{' ' * ((size_class - len(text) - 1) % SIZES)}\n"
+
+
+def _size_class(report: Mapping[str, Any]) -> int:
+    """A bucket's listing tells nothing of a report's content but its size, so that speaks."""
+    if REPLAY in report:
+        return TO_REPLAY
+    source = report.get("source")
+    return WITH_SIDECAR if isinstance(source, Mapping) and source.get("sidecar_sha256") else 0
+
+
+def _stems(path: str, previous: Mapping[str, Any] | None) -> list[str]:
+    """The photo's stems, the one that its last report used first: a photo keeps its name."""
+    used = set(_names(previous))
+    return sorted(portrait_stems(path), key=lambda stem: used.isdisjoint({f"{stem}.png", f"{stem}-1.png"}))
+
+
+def named(stem: str, portraits: Sequence[Rendered]) -> list[list[tuple[str, Picture]]]:
+    """A name for each picture, the PNGs first: one portrait has the stem, several have numbers from left to right."""
+    suffixes = [""] if len(portraits) == 1 else [f"-{number}" for number in range(1, len(portraits) + 1)]
+    return [
+        [(f"{stem}{suffix}.{picture.kind}", picture) for picture in sorted(portrait.pictures, key=_png_first)]
+        for suffix, portrait in zip(suffixes, portraits, strict=True)
+    ]
+
+
+def _png_first(picture: Picture) -> bool:
+    return picture.kind != "png"
+
+
+def output(name: str, picture: Picture) -> Output:
+    """What a report says of a file."""
+    return {
+        "name": name,
+        "sha256": sha256(picture.data).hexdigest(),
+        "bytes": len(picture.data),
+        "width": picture.width,
+        "height": picture.height,
+    }
+
+
+def _names(report: Mapping[str, Any] | None) -> list[str]:
+    """The images that a report names, last first; nothing else, whatever someone wrote into it."""
+    if report is None:
+        return []
+    more = report.get("more")
+    parts = [report, *(more if isinstance(more, list) else [])]
+    files = [file for part in parts if isinstance(part, Mapping) for file in _list(part.get("outputs"))]
+    names = [file.get("name") for file in files if isinstance(file, Mapping)]
+    return [name for name in reversed(names) if isinstance(name, str) and name.endswith((".png", ".jpg"))]
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,49 @@
+"""What is in work and what came of the rest: for /status, the metrics and the progress bar."""
+
+import threading
+import time
+from typing import Any
+
+from handler.processing.outcome import Done, Outcome, name_of
+from handler.processing.worker import Progress
+from handler.telemetry.metrics import Metrics
+from sources.events import Event
+
+
+class Board:
+    """Hears of every photo that is taken and settled; safe to use from any thread."""
+
+    def __init__(self, metrics: Metrics, progress: Progress | None = None) -> None:
+        self._metrics, self._progress = metrics, progress
+        self._lock = threading.Lock()
+        self._inflight: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def taken(self, event: Event) -> None:
+        with self._lock:
+            self._inflight[event.uri] = time.monotonic()
+        self._metrics.received(event.source)
+        if event.known is not None:
+            self._metrics.waited(time.monotonic() - event.known)
+        if self._progress:
+            self._progress.taken(event)
+
+    def settled(self, event: Event, outcome: Outcome) -> None:
+        name = name_of(outcome)
+        with self._lock:
+            self._inflight.pop(event.uri, None)
+            self._counts[name] = self._counts.get(name, 0) + 1
+        self._metrics.settled(event.source, name, outcome.stages_ms if isinstance(outcome, Done) else None)
+        if self._progress:
+            self._progress.settled(event, outcome)
+
+    def inflight(self) -> list[dict[str, Any]]:
+        """The photos in work and for how many seconds, longest first."""
+        now = time.monotonic()
+        with self._lock:
+            started = dict(self._inflight)
+        return [{"uri": uri, "seconds": round(now - since, 1)} for uri, since in started.items()]
+
+    def counts(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._counts)

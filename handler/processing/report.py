@@ -1,0 +1,70 @@
+"""The report of one photo: what happened, in the words of the contract (README, "The report"). Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from handler.workers.messages import Finished, Refused, Seen
+from pipeline.reasons import REASONS
+from sources.events import Event
+
+Report = dict[str, Any]
+Outputs = Sequence[Sequence[Mapping[str, Any]]]
+
+
+def done(event: Event, reply: Finished, outputs: Outputs, attempt: int) -> Report:
+    """`outputs` holds the named files of each portrait, from left to right."""
+    facts, first = reply.result.facts, reply.result.portraits[0].facts
+    return {
+        "outcome": "done",
+        "reason": None,
+        "hint": None,
+        "source": _source(event, reply.seen) | facts["source"],
+        "recipe": reply.recipe,
+        "faces": {"count": facts["face_count"], **first["faces"]},
+        "geometry": first["geometry"],
+        "cutout": facts["cutout"],
+        "restoration": facts["restoration"],
+        "restored_faces": facts["restored_faces"],
+        "notes": list(facts["notes"]),
+        "outputs": list(outputs[0]),
+        "more": [
+            {**portrait.facts, "outputs": list(files)}
+            for portrait, files in zip(reply.result.portraits[1:], outputs[1:], strict=True)
+        ],
+        "models": facts["models"],
+        "attempt": attempt,
+        "stages_ms": reply.result.stages_ms,
+    }
+
+
+def rejected(event: Event, reply: Refused, attempt: int) -> Report:
+    report = _without_portrait("rejected", reply.reason, reply.hint, event, reply.seen, attempt)
+    source = report["source"] | reply.facts.get("source", {})
+    return {**report, **reply.facts, "source": source, "recipe": reply.recipe}
+
+
+def failed(event: Event, seen: Seen, reason: str, error: str, attempt: int) -> Report:
+    report = _without_portrait("failed", reason, REASONS[reason], event, seen, attempt)
+    return {**report, "error": error}
+
+
+def _without_portrait(outcome: str, reason: str, hint: str, event: Event, seen: Seen, attempt: int) -> Report:
+    return {
+        "outcome": outcome,
+        "reason": reason,
+        "hint": hint,
+        "source": _source(event, seen),
+        "outputs": [],
+        "notes": [],
+        "attempt": attempt,
+    }
+
+
+def _source(event: Event, seen: Seen) -> Report:
+    return {
+        "uri": event.uri,
+        "version": seen.etags[0] if seen.etags else event.version,
+        "sha256": seen.sums.sha256,
+        "bytes": seen.sums.bytes,
+        "sidecar_sha256": seen.sums.sidecar_sha256,
+    }

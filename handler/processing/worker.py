@@ -1,0 +1,92 @@
+"""The loop: slot first, then pull. The only place that settles an event."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from typing import Protocol
+
+from handler.processing.outcome import Done, Failed, Outcome, Rejected, name_of
+from handler.telemetry.log import photo_line
+from sources.events import Event, Source
+
+
+class Progress(Protocol):
+    """Hears of every photo that is taken and settled."""
+
+    def taken(self, event: Event) -> None: ...
+
+    def settled(self, event: Event, outcome: Outcome) -> None: ...
+
+
+def _at_once() -> None:
+    pass
+
+
+class Workers:
+    """`slots` threads; each pulls an event when it has nothing else to do, and keeps it until it is settled."""
+
+    def __init__(
+        self,
+        source: Source,
+        process: Callable[[Event], Outcome],
+        progress: Progress,
+        slots: int,
+        gate: Callable[[], None] = _at_once,
+    ) -> None:
+        """`gate` returns when another event may be pulled."""
+        self._source, self._process, self._progress, self._gate = source, process, progress, gate
+        self._pull = threading.Lock()
+        self._events: Iterator[Event] | None = None
+        self._well_ended: set[threading.Thread] = set()
+        self._threads = [self._thread(f"slot-{number}") for number in range(slots)]
+
+    def _thread(self, name: str) -> threading.Thread:
+        """What it logs belongs to whoever made it."""
+        return threading.Thread(target=copy_context().run, args=[self._slot], name=name)
+
+    def start(self) -> None:
+        self._events = iter(self._source)
+        for thread in self._threads:
+            thread.start()
+
+    def begun(self) -> bool:
+        """Whether `start` came so far."""
+        return bool(self._started())
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether all slots have ended within that time (for each of them); see `lost` for whether that is well."""
+        for thread in self._started():
+            thread.join(seconds)
+        return not any(thread.is_alive() for thread in self._started())
+
+    def lost(self) -> int:
+        """Slots that ended though the source had not: a fault of ours."""
+        return sum(not thread.is_alive() and thread not in self._well_ended for thread in self._started())
+
+    def _started(self) -> list[threading.Thread]:
+        return [thread for thread in self._threads if thread.ident is not None]
+
+    def _slot(self) -> None:
+        while (event := self._next()) is not None:
+            self._progress.taken(event)
+            outcome = self._process(event)
+            self._settle(event, outcome)
+            self._progress.settled(event, outcome)
+        self._well_ended.add(threading.current_thread())
+
+    def _next(self) -> Event | None:
+        self._gate()
+        with self._pull:
+            return next(self._events, None) if self._events else None
+
+    def _settle(self, event: Event, outcome: Outcome) -> None:
+        reason = outcome.reason if isinstance(outcome, Rejected | Failed) else None
+        stages = outcome.stages_ms if isinstance(outcome, Done) else None
+        photo_line(event, name_of(outcome), version=outcome.version, reason=reason, stages_ms=stages)
+        match outcome:
+            case Failed(_, error, delay) if delay is not None:
+                self._source.retry(event, error, delay)
+            case Failed():
+                self._source.give_up(event)
+            case _:
+                self._source.ack(event)

@@ -1,0 +1,153 @@
+"""A direct call: the photo itself in base64, or one in the inbox. The former is not stored; its answer holds it all."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from handler.config.options import Resolved, invoked
+from handler.outbox.metadata import provenance
+from handler.outbox.paths import INVOCATIONS
+from handler.outbox.writer import named, output
+from handler.processing import report
+from handler.processing.process import Pool
+from handler.processing.report import Outputs
+from handler.serverless.invocation import Answer, FunctionError
+from handler.telemetry.log import photo_line
+from handler.workers import child
+from handler.workers.messages import Faulted, Finished, Job, Refused, Reply, Same
+from handler.workers.pool import PoolUnavailable
+from handler.workers.process import WorkerDied, WorkerTimedOut
+from pipeline.errors import PhotoRejected
+from pipeline.reasons import REASONS
+from pipeline.recipe import nearest
+from pipeline.types import Limits, Picture
+from sources.events import Event
+from sources.notifications.announcement import shown
+from sources.stores.base import Conflict, Outbox
+from sources.stores.memory import MemoryStore
+
+ANSWER_BYTES: Final = 6 * 1024 * 1024
+"""What Lambda takes of an answer."""
+
+_FIELDS: Final = ("image", "options")
+_SCHEME: Final = "invocation"
+_PATH: Final = "image"
+_STEM: Final = "portrait"
+_TOO_LARGE: Final = (
+    "the portrait is over the 6 MB that an answer holds, and there is no outbox for it: set FACECRAFT_INBOX and "
+    'FACECRAFT_OUTBOX, for example to s3://photos/in and s3://photos/out, or ask for less, as in {"width": 800}'
+)
+_BASE64: Final = 'send {"image": "<base64>"}, with what `base64 -w0 anna.jpg` prints, or a photo as s3://BUCKET/KEY'
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a direct call asks for: the photo's bytes or its `s3://` URI, and options of this photo."""
+
+    image: bytes | str
+    options: Mapping[str, object]
+
+
+def parsed(event: Mapping[str, object]) -> Asked:
+    """FunctionError where the call is not right."""
+    if unknown := [name for name in event if name not in _FIELDS]:
+        raise FunctionError(
+            "InvalidEvent", f"{shown(unknown[0])} is no field of a call; {nearest(unknown[0], _FIELDS)}"
+        )
+    options = event.get("options") or {}
+    if not isinstance(options, Mapping):
+        raise FunctionError("InvalidEvent", f'options is {shown(options)}; write an object, as in {{"width": 800}}')
+    return Asked(_image(event["image"]), options)
+
+
+def _image(image: object) -> bytes | str:
+    if not isinstance(image, str) or not image.strip():
+        raise FunctionError("InvalidImage", f"image is {shown(image)}; {_BASE64}")
+    if image.startswith("s3://"):
+        return image
+    try:
+        return base64.b64decode("".join(image.split()), validate=True)
+    except ValueError as error:
+        raise FunctionError(
+            "InvalidImage", f"image is {shown(image)}, which is no base64 ({error}); {_BASE64}"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Works on photos that came with their calls. `outbox` takes images that an answer cannot hold."""
+
+    base: Resolved
+    limits: Limits
+    pool: Pool
+    outbox: Outbox | None
+
+    def __call__(self, photo: bytes, options: Mapping[str, object], request_id: str) -> Answer:
+        """The answer: its report, with its images; FunctionError where there is none and it may work next time."""
+        inbox = MemoryStore(_SCHEME, {_PATH: photo})
+        event = Event(inbox.uri(_PATH), _PATH, inbox.read(_PATH).version, source="lambda")
+        match self._reply(Job(inbox, _PATH, self.base, {}, self.limits), options):
+            case Finished() as reply:
+                photo_line(event, "done", stages_ms=reply.result.stages_ms)
+                return self._done(event, reply, request_id)
+            case Refused() as reply:
+                photo_line(event, "rejected", reason=reply.reason)
+                return report.rejected(event, reply, attempt=1)
+            case Faulted(reason, error):
+                photo_line(event, "failed", reason=reason)
+                raise FunctionError(_kind(reason), f"{REASONS[reason]} {error}")
+        raise FunctionError("RetryLater", "the photo was not read: call again")
+
+    def _reply(self, job: Job, options: Mapping[str, object]) -> Reply:
+        try:
+            return self.pool.run(replace(job, base=invoked(self.base, options)))
+        except PhotoRejected as wrong:
+            seen = child.look(job)
+            return Refused(seen.seen, {}, wrong.reason, wrong.hint) if isinstance(seen, Same) else seen
+        except PoolUnavailable as error:
+            raise FunctionError("RetryLater", f"{error}: call again") from error
+        except WorkerDied as error:
+            return Faulted("processing_crashed", str(error))
+        except WorkerTimedOut as error:
+            return Faulted("processing_timed_out", str(error))
+
+    def _done(self, event: Event, reply: Finished, request_id: str) -> Answer:
+        def answer(stem: str, place: Callable[[str, Picture], dict[str, str]]) -> Answer:
+            files: Outputs = [
+                [output(name, picture) | place(name, picture) for name, picture in portrait]
+                for portrait in named(stem, reply.result.portraits)
+            ]
+            return report.done(event, reply, files, attempt=1)
+
+        whole = answer(_STEM, _in_base64)
+        if len(json.dumps(whole)) <= ANSWER_BYTES:
+            return whole
+        return answer(f"{INVOCATIONS}/{request_id}", self._stored)
+
+    def _stored(self, name: str, picture: Picture) -> dict[str, str]:
+        if self.outbox is None:
+            raise FunctionError("AnswerTooLarge", _TOO_LARGE)
+        try:
+            _put(self.outbox, name, picture.data)
+        except (OSError, Conflict) as error:
+            raise FunctionError("OutboxUnavailable", f"{name} cannot be written: {error}; call again") from error
+        return {"uri": self.outbox.uri(name)}
+
+
+def _put(outbox: Outbox, name: str, data: bytes) -> None:
+    """Also where the same call came before: Lambda tries those again that nobody waits for."""
+    try:
+        outbox.write(name, data, about=provenance(_PATH))
+    except Conflict:
+        outbox.write(name, data, replaces=outbox.read(name).version, about=provenance(_PATH))
+
+
+def _in_base64(_: str, picture: Picture) -> dict[str, str]:
+    return {"image": base64.b64encode(picture.data).decode("ascii")}
+
+
+def _kind(reason: str) -> str:
+    """`processing_crashed` as an errorType: `ProcessingCrashed`."""
+    return reason.title().replace("_", "")

@@ -1,0 +1,99 @@
+"""How photos arrive: the sources that the settings ask for, as one."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from handler.config.sources import Name
+from handler.outbox.bucket_index import ReportFiles, ReportObjects
+from sources.bucket.inbox import BucketInbox
+from sources.bucket.scanner import BucketScanner
+from sources.bucket.source import BucketSource
+from sources.bucket.webhook import Webhook
+from sources.folder.source import FolderSource
+from sources.merged import Member, Several
+from sources.scanning.source import Count
+from sources.stores.local import FileStore
+from sources.stores.s3 import S3Store
+
+
+class Queue(Member, Protocol):
+    """A source that tells whether it has nothing left, and how often it hands a photo out."""
+
+    @property
+    def most_attempts(self) -> int | None: ...
+
+    def idle(self) -> bool: ...
+
+    def beside(self, in_hand: Callable[[], int]) -> None:
+        """Another source fills slots too, so many now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """`source` yields the photos; `attached` says of each kind of source what is in its way; `mode` as in `/status`.
+
+    `accept` takes the bodies of `POST /events`, where that is a source. `announce` puts a photo to work.
+    `most_attempts` is the queue's limit, None where there is none or it is not known yet.
+    """
+
+    source: Member
+    attached: Mapping[str, Callable[[], str | None]]
+    mode: Callable[[], str]
+    announce: Callable[[str], object] = field(default=lambda _path: None)
+    accept: Callable[[bytes], bool] | None = None
+    most_attempts: Callable[[], int | None] = lambda: None
+
+    def again(self, paths: Iterable[str]) -> None:
+        """Photos that may not be what their reports are about, though a listing says so: a service died with them."""
+        for path in paths:
+            self.announce(path)
+
+
+def from_folder(source: FolderSource) -> Arrivals:
+    return Arrivals(source, {"folder": source.attached}, lambda: source.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """An inbox in a bucket, its outbox, and how often they are compared. `dated`: see `ReportObjects`."""
+
+    inbox: S3Store
+    outbox: S3Store | FileStore
+    rescan_seconds: float
+    dated: bool
+    on_count: Count
+
+    def arrivals(self, names: tuple[Name, ...], queue: Queue | None = None, *, once: bool = False) -> Arrivals:
+        """The sources of these names; `queue` is that of `sqs`. With `once` only what is there."""
+        found = self._found(queue, once=once)
+        if queue:
+            queue.beside(found.in_hand)
+        webhook = Webhook(BucketInbox(self.inbox.bucket, self.inbox.prefix), found.announce, self.on_count)
+        attached: dict[str, Callable[[], str | None]] = {name: found.attached for name in (*names, "poll")}
+        if queue:
+            attached["sqs"] = queue.attached
+        return Arrivals(
+            Several((queue, found)) if queue else found,
+            attached,
+            lambda: "polling" if names == ("poll",) else "events",
+            found.announce,
+            webhook.accept if "webhook" in names else None,
+            lambda: queue.most_attempts if queue else None,
+        )
+
+    def _found(self, queue: Queue | None, *, once: bool) -> BucketSource:
+        idle = queue.idle if queue else _always
+        scanner = BucketScanner(str(self.inbox), self.inbox.entries, self._reports(), wanted=idle)
+        return BucketSource(
+            scanner, self.inbox.uri, rescan_seconds=self.rescan_seconds, once=once, on_count=self.on_count, idle=idle
+        )
+
+    def _reports(self) -> ReportObjects | ReportFiles:
+        if isinstance(self.outbox, FileStore):
+            return ReportFiles(self.inbox, self.outbox)
+        return ReportObjects(self.inbox, self.outbox, self.dated)
+
+
+def _always() -> bool:
+    return True

@@ -1,0 +1,168 @@
+"""What runs inside a model worker's process: load everything once, then one photo at a time."""
+
+import functools
+import hashlib
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from handler.config.options import SIDECAR_BYTES, Resolved, recipe_facts, resolve
+from handler.models.libraries import prepare
+from handler.outbox.metadata import is_own, options_in
+from handler.outbox.reports import last_changed
+from handler.workers import stderr
+from handler.workers.messages import Away, Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
+from pipeline.errors import ModelError, PhotoRejected
+from pipeline.models.model_set import Kit
+from sources.filters import SIDECAR
+from sources.stores.base import Blob, Conflict, TooLarge, Unavailable
+
+if TYPE_CHECKING:
+    from pipeline.pipeline import Studio
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWorker:
+    """A studio that answers jobs; see `handler.workers.process.Loaded`."""
+
+    studio: "Studio"
+
+    @property
+    def device(self) -> str:
+        return self.studio.device
+
+    def work(self, job: Job) -> Reply:
+        return answer(job, self.studio)
+
+    def look(self, job: Job) -> Reply:
+        return look(job)
+
+
+def import_libraries(*, restoring: bool) -> None:
+    """What `load` would import, before there is a kit. All of it in one thread: imports of several wait for each other
+    in a circle."""
+    prepare()
+    from pipeline import pipeline  # noqa: F401, PLC0415  # rembg, onnxruntime and dlib stay out of the service
+
+    if restoring:
+        from pipeline.restore import restorer  # noqa: F401, PLC0415  # torch
+
+
+def load(kit: Kit) -> ModelWorker:
+    """All models of this process. ModelError where one does not load, whatever the reason: /ready has to tell it."""
+    stderr.as_log_lines()
+    prepare()
+    try:
+        from pipeline.pipeline import Studio  # noqa: PLC0415  # as above
+
+        return ModelWorker(Studio(kit))
+    except ModelError:
+        raise
+    except Exception as error:  # errors of native libraries have no common root
+        raise ModelError(traceback.format_exc()) from error
+
+
+def answer(job: Job, studio: "Studio") -> Reply:
+    """What this studio makes of the photo. Always a reply."""
+    return answered(job, functools.partial(_processed, studio))
+
+
+def look(job: Job) -> Reply:
+    """Only read the photo, for a report that says nothing else of it. Same also where it cannot be read."""
+    read_at = time.time_ns()
+    reply = answered(job, lambda _job, _photo, _sidecar, seen: Same(seen))
+    if isinstance(reply, Faulted | Away):
+        return Same(Seen(Sums(None, 0), last_changed(job.inbox, job.path), read_at))
+    return reply
+
+
+def answered(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> Reply:
+    """What `use` makes of photo and sidecar, unless they are what is `known` or cannot be read. Always a reply."""
+    try:
+        return _read(job, use)
+    except FileNotFoundError:
+        return Gone()
+    except Conflict:
+        return Changed()
+    except Unavailable as error:
+        return Away(str(error))
+    except OSError as error:
+        return Faulted("unreadable", str(error))
+    except Exception:  # noqa: BLE001  # errors of native libraries have no common root, and not all can be pickled
+        return Faulted("processing_error", traceback.format_exc(limit=-8))
+
+
+def _read(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> Reply:
+    read_at = time.time_ns()
+    sidecar = _sidecar(job)
+    try:
+        photo = job.inbox.read(job.path, job.limits.max_bytes)
+    except TooLarge as error:
+        return _too_large(job, error, sidecar, read_at)
+    seen = _seen(photo, sidecar, read_at)
+    return Same(seen) if seen.sums == job.known else use(job, photo, sidecar, seen)
+
+
+def _processed(studio: "Studio", job: Job, photo: Blob, sidecar: Blob | None, seen: Seen) -> Reply:
+    recipe: dict[str, Any] = {}
+    try:
+        resolved = resolved_for(job, photo, sidecar)
+        recipe = recipe_facts(resolved)
+        return Finished(seen, recipe, studio.process(photo.data, resolved.recipe, job.limits, job.path))
+    except PhotoRejected as rejection:
+        return Refused(seen, recipe, rejection.reason, rejection.hint, rejection.facts)
+
+
+def resolved_for(job: Job, photo: Blob, sidecar: Blob | None) -> Resolved:
+    """The photo's options. PhotoRejected where they are not right, or where the photo says that it is a result."""
+    if is_own(photo.metadata):
+        raise PhotoRejected("own_output", "its metadata says so")
+    options = options_in(photo.metadata)
+    return resolve(job.base, job.path, job.presets, sidecar.data if sidecar else None, options)
+
+
+def _sidecar(job: Job) -> Blob | None:
+    try:
+        return job.inbox.read(f"{job.path}{SIDECAR}", SIDECAR_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except TooLarge as error:
+        return Blob(
+            b" " * (SIDECAR_BYTES + 1), error.etag or "", error.changed_ns
+        )  # one byte over the limit is refused as such
+    except Unavailable:
+        raise
+    except OSError as error:
+        raise OSError(
+            error.errno, f"its sidecar cannot be read ({error.strerror or error})", f"{job.path}{SIDECAR}"
+        ) from error
+
+
+def _seen(photo: Blob, sidecar: Blob | None, read_at: int) -> Seen:
+    sums = Sums(_sha256(photo), len(photo.data), _sha256(sidecar) if sidecar else None)
+    newest = max(photo.changed_ns, sidecar.changed_ns if sidecar else 0)
+    return Seen(sums, newest, read_at, _etags(photo.version if photo.metadata is not None else None, sidecar))
+
+
+def _etags(etag: str | None, sidecar: Blob | None) -> tuple[str, ...]:
+    if etag is None:
+        return ()
+    return (etag, sidecar.version) if sidecar else (etag,)
+
+
+def _too_large(job: Job, error: TooLarge, sidecar: Blob | None, read_at: int) -> Reply:
+    sums = Sums(None, error.size, _sha256(sidecar) if sidecar else None)
+    newest = max(error.changed_ns, sidecar.changed_ns if sidecar else 0)
+    seen = Seen(sums, newest, read_at, _etags(error.etag, sidecar))
+    if sums == job.known:
+        return Same(seen)
+    limit = job.limits.max_bytes
+    detail = f"{error.size:,} bytes; the limit is {limit:,}, set by FACECRAFT_MAX_UPLOAD_SIZE_MB"
+    rejection = PhotoRejected("too_large", detail)
+    return Refused(seen, {}, rejection.reason, rejection.hint)
+
+
+def _sha256(blob: Blob) -> str:
+    return hashlib.sha256(blob.data).hexdigest()

@@ -1,0 +1,152 @@
+"""From whatever colours a file holds to sRGB, and telling a grey picture from a coloured one."""
+
+import io
+import struct
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from pipeline.types import Pixels
+
+_MAX_PROFILE_BYTES: Final = 4 * 1024 * 1024  # the largest printing profiles in use have about 3 MB
+_SPACES: Final = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
+_SAME: Final = 2  # levels; profiles that mean sRGB differ from lcms's own by rounding only
+
+_GREY_MEAN_SQUARE: Final = 10.0  # levels squared: what lossy coding of a grey photo leaves stays below, sepia does not
+_GREY_SPREAD: Final = 16  # levels; a pixel with more is coloured,
+_GREY_COLOURED: Final = 0.001  # and where one in a thousand is, there may be a face in a large white picture
+_SAMPLE_ABOVE: Final = 1_000_000  # pixels; above, every 4th in both directions is looked at
+
+
+class _ProfileError(ValueError):
+    """The profile cannot be used for these pixels."""
+
+
+def to_srgb(image: Image.Image, profile: object) -> tuple[Image.Image, bool]:
+    """The picture (L, RGB, CMYK or LAB) as sRGB in mode RGB or L, and whether its profile had to be ignored.
+
+    Relative colorimetric with black point compensation. Pixels whose profile means sRGB come back untouched; others may
+    be changed in place. `profile` is what Pillow read: bytes, or None where it was broken.
+    """
+    if image.mode == "LAB":
+        return _converted(image, _lab()), False
+    try:
+        return _through(image, profile), False
+    except (_ProfileError, ImageCms.PyCMSError):
+        return plain(image), True
+
+
+def plain(image: Image.Image) -> Image.Image:
+    """The picture as sRGB in mode RGB or L by arithmetic alone."""
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def _through(image: Image.Image, profile: object) -> Image.Image:
+    if not isinstance(profile, bytes) or not 128 <= len(profile) <= _MAX_PROFILE_BYTES:
+        raise _ProfileError
+    transform, mode = _transform(profile)
+    if image.mode != mode:
+        if (image.mode, mode) != ("L", "RGB"):
+            raise _ProfileError
+        image = image if transform is None else image.convert("RGB")  # grey in the tone curve of an RGB space
+    return image if transform is None else _converted(image, transform)
+
+
+def _converted(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+    if image.mode == "RGB":
+        ImageCms.applyTransform(image, transform, inPlace=True)
+        return image
+    converted = ImageCms.applyTransform(image, transform)
+    assert converted is not None  # noqa: S101 - None is for inPlace only
+    return converted
+
+
+@lru_cache(maxsize=4)  # photos come in series from one camera; the key holds the profile, so few
+def _transform(profile: bytes) -> tuple[ImageCms.ImageCmsTransform | None, str]:
+    """The way to sRGB, None where the profile means sRGB, and the mode of the pixels that it is for."""
+    try:
+        source = ImageCms.getOpenProfile(io.BytesIO(profile))
+        mode = _SPACES[source.profile.xcolor_space.strip()]
+    except (OSError, KeyError, ImageCms.PyCMSError) as error:
+        raise _ProfileError from error
+    transform = _build(source, mode)
+    return (None if _changes_nothing(transform, mode) else transform), mode
+
+
+@lru_cache(maxsize=1)
+def _lab() -> ImageCms.ImageCmsTransform:
+    return _build(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
+
+
+def _build(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(
+        source,
+        ImageCms.createProfile("sRGB"),
+        mode,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Tried on colours all over the space, because names and digests of sRGB profiles are without number."""
+    if mode == "CMYK":
+        return False
+    levels = np.arange(0, 256, 15, dtype=np.uint8)
+    if mode == "L":
+        colours = np.repeat(levels[None, :, None], 3, axis=2)
+        image = Image.fromarray(levels[None])
+    else:
+        colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+        image = Image.fromarray(colours)
+    after = np.asarray(ImageCms.applyTransform(image, transform), dtype=np.int16)
+    return int(np.abs(after - colours).max()) <= _SAME
+
+
+@lru_cache(maxsize=1)
+def display_p3() -> bytes:
+    """An ICC profile of Display P3, for files that only name it by number: primaries adapted to D50, sRGB's curve."""
+    curve = b"para\0\0\0\0\0\3\0\0" + _fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    tags = {
+        b"desc": b"mluc" + struct.pack(">4xII4sII", 1, 12, b"enUS", 4, 28) + "P3".encode("utf-16-be"),
+        b"wtpt": b"XYZ \0\0\0\0" + _fixed(0.9642, 1.0, 0.8249),
+        b"rXYZ": b"XYZ \0\0\0\0" + _fixed(0.51512, 0.2412, -0.00105),
+        b"gXYZ": b"XYZ \0\0\0\0" + _fixed(0.29198, 0.69225, 0.04189),
+        b"bXYZ": b"XYZ \0\0\0\0" + _fixed(0.1571, 0.06657, 0.78407),
+        b"rTRC": curve,
+        b"gTRC": curve,
+        b"bTRC": curve,
+    }
+    table, body, start = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, value in tags.items():
+        table += struct.pack(">4sII", name, start + len(body), len(value))
+        body += value
+    head = struct.pack(">I4xI4s4s4s12x4s28x", start + len(body), 0x04000000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
+    return head + _fixed(0.9642, 1.0, 0.8249) + bytes(48) + struct.pack(">I", len(tags)) + table + body
+
+
+def _fixed(*values: float) -> bytes:
+    return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
+
+
+def is_grey(pixels: Pixels) -> bool:
+    """True where the picture has no colour.
+
+    The channels differ by over 16 levels in fewer than 1 pixel in 1,000, and elsewhere by at most 10 levels squared on
+    average.
+    """
+    if pixels.shape[0] * pixels.shape[1] > _SAMPLE_ABOVE:
+        pixels = pixels[::4, ::4]
+    lowest, highest = pixels[..., 0].copy(), pixels[..., 0].copy()
+    for channel in (1, 2):
+        np.minimum(lowest, pixels[..., channel], out=lowest)
+        np.maximum(highest, pixels[..., channel], out=highest)
+    calm = highest - lowest <= _GREY_SPREAD
+    if float(calm.mean()) <= 1 - _GREY_COLOURED:
+        return False
+    red, green, blue = pixels[calm].T.astype(np.int16)
+    squares = [np.square(difference).mean() for difference in (red - green, green - blue, blue - red)]
+    return float(sum(squares)) / 3 <= _GREY_MEAN_SQUARE

@@ -1,0 +1,231 @@
+"""Photos that appear in a bucket, as a queue of SQS tells of them."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from sources.bucket.inbox import BucketInbox, BucketPhoto
+from sources.events import Event
+from sources.notifications.announcement import Announcements, EnvelopeError, shown
+from sources.notifications.parse import announced
+from sources.scanning.source import Count, uncounted
+from sources.sqs.client import MOST, Message, Queue, QueueUnavailable, SqsClient
+from sources.sqs.heartbeat import Keeper
+from sources.sqs.in_flight import Deliveries, Delivery
+
+_SHORTEST_SECONDS: Final = 5
+"""Less time than that for a message leaves no room for heartbeats."""
+
+_LONGEST_PAUSE: Final = 30.0
+_LOOK_SECONDS: Final = 0.5
+"""How soon a slot is seen that another source has let go of."""
+_log = logging.getLogger(__name__)
+
+
+def _none() -> int:
+    return 0
+
+
+class SqsSource:
+    """Yields the photos below `prefix` of the bucket that the queue's messages announce.
+
+    Never asks for more messages than there are free slots, and keeps the time of each from running out. A message is
+    deleted when all its photos are settled; one that is retried comes again from the queue, which counts the attempts.
+    What cannot be read, and photos that are given up, are left to the queue's redrive policy; without one they are
+    deleted. A path is in one pair of hands at a time.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting or a seam of its own, and all but the places go by name
+        self,
+        queue_url: str,
+        bucket: str,
+        prefix: str,
+        *,
+        slots: int,
+        client: SqsClient,
+        wait_seconds: int = 5,
+        on_count: Count = uncounted,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`slots` are the photos that can be worked on at once; `client` is what `sqs_queue.connect` gives.
+
+        `wait_seconds` (1 to 20) is the length of a long poll. A stop waits for its end, to hand back what it still
+        brings, and must be over before those who ask for it lose patience.
+        """
+        self.stopped = False
+        self._queue = Queue(client, queue_url)
+        self._inbox = BucketInbox(bucket, prefix)
+        self._slots, self._wait_seconds, self._count, self._clock = slots, wait_seconds, on_count, clock
+        self._deliveries = Deliveries()
+        self._changed = threading.Condition()
+        self._turn = threading.Lock()
+        self._keeper: Keeper | None = None
+        self._visibility_seconds = _SHORTEST_SECONDS
+        self._trouble: str | None = "nothing was received yet: wait for the first answer"
+        self._pause = 0.0
+        self._outside = False
+        self._elsewhere: Callable[[], int] = _none
+
+    def __iter__(self) -> Iterator[Event]:
+        while (event := self._next()) is not None:
+            yield event
+
+    @property
+    def most_attempts(self) -> int | None:
+        """How often the queue hands a message out before its redrive policy takes it; None without one."""
+        return self._keeper.facts.most_receives if self._keeper else None
+
+    def attached(self) -> str | None:
+        """None if the queue can be read, else why not and what to do. As of the last call; never blocks."""
+        trouble = self._trouble or (self._keeper and self._keeper.trouble)
+        if self._keeper and not (self._keeper.alive or self.stopped):
+            trouble = "the thread that keeps its messages has ended: see the error in the log, then start again"
+        return f"queue {self._queue.url}: {trouble}" if trouble else None
+
+    def pending(self) -> int:
+        """Photos that wait here, and messages that waited in the queue when it was last asked (every 30 s)."""
+        with self._changed:
+            return self._deliveries.waiting + (self._keeper.facts.visible if self._keeper else 0)
+
+    def idle(self) -> bool:
+        """Whether nothing waits, is held or is put off, here or in the queue, which is asked; False if it cannot be."""
+        with self._changed:
+            if len(self._deliveries):
+                return False
+        try:
+            facts = self._queue.facts()
+        except QueueUnavailable:
+            return False
+        return not (facts.visible or facts.in_flight or facts.delayed)
+
+    def beside(self, in_hand: Callable[[], int]) -> None:
+        """Another source fills slots too, so many now."""
+        self._elsewhere = in_hand
+
+    def ack(self, event: Event) -> None:
+        """The photo is settled; its message is deleted with the last of its photos."""
+        self._settle(event)
+
+    def retry(self, event: Event, error: str, delay: float) -> None:
+        """Its message comes again after `delay` seconds, when its other photos are settled too."""
+        _log.info("Attempt %d at %r did not end well (%s): again in %g s.", event.attempt, event.path, error, delay)
+        self._settle(event, again=self._clock() + delay)
+
+    def give_up(self, event: Event) -> None:
+        """The attempts are used up: the message is left to the redrive policy, where there is one."""
+        self._settle(event, given_up=True)
+
+    def stop(self) -> None:
+        """Receive nothing more, and hand back what nobody has in hand; returns at once."""
+        with self._changed:
+            self.stopped = True
+            self._deliveries.release()
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop, answer what is settled, and end; what is still in hand comes again when its time is over."""
+        self.stop()
+        with self._turn:
+            if self._keeper:
+                self._keeper.close()
+
+    def _settle(self, event: Event, *, again: float | None = None, given_up: bool = False) -> None:
+        with self._changed:
+            self._deliveries.settle(event.path, again=again, given_up=given_up)
+            self._changed.notify_all()
+
+    # What is yielded
+
+    def _next(self) -> Event | None:
+        with self._turn:
+            while not self.stopped:
+                with self._changed:
+                    if event := self._deliveries.take():
+                        return event
+                    if (room := self._room()) < 1:
+                        self._changed.wait(_LOOK_SECONDS if self._elsewhere() else None)
+                        continue
+                self._receive(min(room, MOST))
+        return None
+
+    def _room(self) -> int:
+        """Slots without a message. What waits behind a photo in hand counts too, or its messages would pile up.
+
+        Where another source fills all slots one message may wait for its turn, or none would ever come.
+        """
+        mine = max(self._deliveries.unsettled, self._deliveries.in_hand)
+        return max(self._slots - mine - self._elsewhere(), 1 - mine)
+
+    def _receive(self, most: int) -> None:
+        try:
+            if self._keeper is None:
+                self._keeper = self._attach()
+            # whether the queue can be read should be known at once
+            wait = 0 if self._trouble else self._wait_seconds
+            messages = self._queue.receive(most, visibility_seconds=self._visibility_seconds, wait_seconds=wait)
+        except QueueUnavailable as error:
+            self._failed(error)
+            return
+        if self._trouble is not None:
+            _log.info("Messages are received from %s.", self._queue.url)
+        self._trouble, self._pause = None, 0.0
+        self._add(messages)
+
+    def _attach(self) -> Keeper:
+        facts = self._queue.facts()
+        self._visibility_seconds = max(facts.visibility_seconds, _SHORTEST_SECONDS)
+        return Keeper(self._queue, facts, self._deliveries, self._changed, self._visibility_seconds, self._clock)
+
+    def _failed(self, error: QueueUnavailable) -> None:
+        if not self._pause:
+            _log.warning("Nothing can be received from %s: %s; tried again.", self._queue.url, error)
+        self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
+        self._trouble = (
+            f"{error}; check its URL, the network, the permissions and this machine's clock; it is tried again"
+        )
+        with self._changed:
+            self._changed.wait_for(lambda: self.stopped, self._pause)
+
+    # What the messages tell
+
+    def _add(self, messages: list[Message]) -> None:
+        for message in messages:
+            delivery = Delivery(message.id, message.receipt, message.received, self._clock())
+            with self._changed:
+                if self._deliveries.again(delivery):
+                    continue
+                delivery.given_up = self._deliveries.was_given_up(delivery)
+            photos = [] if delivery.given_up else self._photos(message, delivery)
+            with self._changed:
+                self._deliveries.add(delivery, photos)
+        with self._changed:
+            if self.stopped:
+                self._deliveries.release()
+            self._changed.notify_all()
+
+    def _photos(self, message: Message, delivery: Delivery) -> list[BucketPhoto]:
+        try:
+            told = announced(message.body)
+        except EnvelopeError as error:
+            told, delivery.given_up = error.understood, True
+            _log.error(
+                "Message %s is not understood (%s). Left to the redrive policy, or deleted without one: %s",
+                message.id, error, shown(message.body),
+            )  # fmt: skip
+        photos = self._in_inbox(told)
+        self._count("events", len(photos))
+        self._count("ignored", len(told.created) + len(told.ignored) - len(photos))
+        return photos
+
+    def _in_inbox(self, told: Announcements) -> list[BucketPhoto]:
+        outside = [each for each in told.created if not self._inbox.holds(each)]
+        if outside and not self._outside:
+            self._outside = True
+            _log.warning(
+                "%r in bucket %r is not in the inbox: such events are acknowledged, and from here on only counted.",
+                outside[0].key, outside[0].bucket,
+            )  # fmt: skip
+        found = (self._inbox.photo(each) for each in told.created if self._inbox.holds(each))
+        return [photo for photo in found if photo]

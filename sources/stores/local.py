@@ -1,0 +1,284 @@
+"""Files below one folder: the inbox, and the outbox with its atomic, durable writes."""
+
+import errno
+import os
+import stat
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote_from_bytes
+
+from sources.stores import atomic
+from sources.stores.base import STATE, Blob, Conflict, Entry
+from sources.stores.paths import LeadsOut, check_plain, opened_file, opened_folder, read_whole, resolve
+
+_TEMPORARIES: Final = f"{STATE}/tmp"  # noqa: S108 - not the shared /tmp
+_LOCKS: Final = f"{STATE}/locks"
+_IF_THERE: Final = suppress(FileNotFoundError, NotADirectoryError)
+"""What is missing is nothing; a root that is away is `Unavailable`."""
+
+_PROBE_BYTES: Final = 1 << 20  # a portrait and its report: a disk that takes no more than a name is full
+_PROBE_NS: Final = 1_700_000_001_414_213_562
+_TICKS_NS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
+
+
+def file_uri(absolute_path: str) -> str:
+    """`file:///...`, percent-encoded from the path's bytes, which need not be UTF-8."""
+    return "file://" + quote_from_bytes(os.fsencode(absolute_path))
+
+
+@dataclass(frozen=True, slots=True)
+class FileStore:
+    """Files below `root`. Links may lead to what lies inside, never out of it. Implements `sources.stores.base.Store`.
+
+    What leads out, or is no regular file, is a PermissionError. The root itself is never made: where it is gone,
+    every call is Unavailable.
+    """
+
+    root: Path
+
+    def uri(self, path: str) -> str:
+        return file_uri(f"{os.path.abspath(self.root)}/{path}")  # noqa: PTH100 - Path.resolve would follow links
+
+    def read(self, path: str, limit: int | None = None) -> Blob:
+        """See Store. The version is made of mtime, size and ctime."""
+        with opened_file(self.root, path) as fd:
+            before = os.fstat(fd)
+            data = read_whole(fd, before, limit)
+            after = os.fstat(fd)
+        if len(data) != before.st_size or atomic.version_of(after) != atomic.version_of(before):
+            raise Conflict(f"{path!r} changed while it was read")
+        return Blob(data, atomic.version_of(before), before.st_ctime_ns)
+
+    def exists(self, path: str) -> bool:
+        """Whether a regular file lies there, inside the root."""
+        with suppress(LeadsOut), _IF_THERE:
+            folder, name = os.path.split(resolve(self.root, path))
+            with opened_folder(self.root, folder) as parent:
+                return stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+        return False
+
+    def changed(self, path: str) -> int:
+        """See Store: the ctime, of the link itself where it is one."""
+        folder, name = os.path.split(path)
+        with suppress(OSError), opened_folder(self.root, resolve(self.root, folder)) as parent:
+            return os.stat(name, dir_fd=parent, follow_symlinks=False).st_ctime_ns
+        return 0
+
+    def write(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        replaces: str | None = None,
+        stamp_ns: int | None = None,
+        about: Mapping[str, str] | None = None,  # noqa: ARG002 - files have no metadata
+    ) -> str:
+        """See Outbox. OSError where it is gone, full or read-only."""
+        with self._parent(path, make=True) as target:
+            try:
+                with self._opened(_TEMPORARIES) as tmp:
+                    return self._publish((tmp, _temporary_name()), target, data, replaces, stamp_ns)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+            with self._announced(path) as beside:
+                return self._publish((target[0], beside), target, data, replaces, stamp_ns)
+
+    def note(self, path: str, data: bytes, *, replaces: str | None) -> None:
+        """See Outbox."""
+        with self._parent(path, make=True) as target, self._opened(_TEMPORARIES) as tmp:
+            self._publish((tmp, _temporary_name()), target, data, replaces, sync=False)
+
+    def delete(self, path: str, version: str | None = None) -> None:
+        """See Store. With a version, only where that one stands, else Conflict."""
+        with _IF_THERE, self._parent(path) as place:
+            if version is not None:
+                atomic.check_version(place, version)
+            os.unlink(place[1], dir_fd=place[0])
+
+    def move(self, path: str, version: str, target: "FileStore", place: str) -> None:
+        """Below `target`, durable there before it goes here. Conflict where another version stands here, or something
+        there."""
+        try:
+            with self._parent(path) as source, target._parent(place, make=True) as goal:
+                atomic.check_version(source, version)
+                atomic.move(source, goal, lambda moved: atomic.is_content(moved, version))
+        except OSError as error:
+            if error.errno != errno.EXDEV and error.errno not in atomic.NO_LINKS:
+                raise
+            blob = self.read(path)
+            if blob.version != version:
+                raise Conflict(f"{path!r} was replaced") from error
+            target.write(place, blob.data, stamp_ns=int(version.rsplit("-", 2)[0]))
+            self.delete(path, version)
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """See Store."""
+        return (entry.path for entry in self.entries(prefix))
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """The regular files in the folder `prefix` and below; links and our own STATE are left out."""
+        folders = [prefix.rstrip("/")]
+        while folders:
+            folder = folders.pop()
+            for name, found in self._entries(folder):
+                path = f"{folder}/{name}" if folder else name
+                if stat.S_ISDIR(found.st_mode) and path != STATE:
+                    folders.append(path)
+                elif stat.S_ISREG(found.st_mode):
+                    yield Entry(path, atomic.version_of(found), found.st_size, found.st_ctime_ns)
+
+    def stamps(self, folder: str) -> dict[str, int]:
+        """The mtimes (ns) of what lies in one folder, by name; empty where there is no such folder."""
+        return {name: found.st_mtime_ns for name, found in self._entries(folder)}
+
+    def stamped(self, path: str) -> int | None:
+        """See Outbox: the mtime."""
+        with _IF_THERE, self._parent(path) as (folder, name):
+            return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime_ns
+        return None
+
+    def stamp(
+        self,
+        path: str,
+        ns: int,
+        version: str | None = None,
+        about: Mapping[str, str] | None = None,  # noqa: ARG002 - files have no metadata
+    ) -> None:
+        """See Outbox: the mtime."""
+        with self._parent(path) as target, self._locked("write", path):
+            if version is not None:
+                atomic.check_version(target, version)
+            os.utime(target[1], ns=(ns, ns), dir_fd=target[0], follow_symlinks=False)
+
+    def granularity(self) -> int:
+        """How many ns two mtimes must differ to be told apart here; measured once, by a temporary file."""
+        return _granularity(self)
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Among all services that share this root one at a time; TimeoutError when that takes too long.
+
+        Not to be held twice by one thread, whatever the names: they share 256 lock files. Where the file system knows
+        no locks, everyone gets it.
+        """
+        return self._locked("turn", name)
+
+    def claim(self, path: str) -> atomic.Claim:
+        """Make a lock file, held until it is closed; see `is_claimed`."""
+        with self._parent(path, make=True) as (folder, name):
+            return atomic.Claim(atomic.claim(folder, name))
+
+    def is_claimed(self, path: str) -> bool:
+        """Whether a living process, on this machine or in another container, holds the file `path`."""
+        with _IF_THERE, self._parent(path) as (folder, name):
+            return atomic.is_held(folder, name)
+        return False
+
+    def sweep(self) -> int:
+        """Remove the temporaries that no living process holds; gives their number. Safe beside other services."""
+        return sum(self._sweep(f"{_TEMPORARIES}/{name}") for name in self.stamps(_TEMPORARIES))
+
+    def reap(self, path: str) -> bool:
+        """Remove a file that was made by `claim`, if whoever held it is dead; true if it was removed."""
+        with _IF_THERE, self._parent(path) as (folder, name):
+            return atomic.reap(folder, name)
+        return False
+
+    def probe(self, probe_ns: int) -> int:
+        """What a temporary file's mtime reads after it was set to `probe_ns`."""
+        with (
+            self._opened(_TEMPORARIES) as tmp,
+            atomic.temporary(tmp, _temporary_name(), bytes(_PROBE_BYTES), stamp_ns=probe_ns, sync=False) as fd,
+        ):
+            return os.fstat(fd).st_mtime_ns
+
+    def _sweep(self, path: str) -> bool:
+        if path.endswith(".away") and not self.is_claimed(path):
+            with suppress(FileNotFoundError):  # another service may sweep too
+                self.reap(_beside(os.fsdecode(self.read(path).data), Path(path).stem))
+        return self.reap(path)
+
+    def _publish(
+        self,
+        source: atomic.Place,
+        target: atomic.Place,
+        data: bytes,
+        replaces: str | None,
+        stamp_ns: int | None = None,
+        *,
+        sync: bool = True,
+    ) -> str:
+        with atomic.temporary(*source, data, stamp_ns=stamp_ns, sync=sync) as fd:
+            if replaces is None:
+                atomic.place_new(source, target, lambda: self._locked("write", target[1]))
+            else:
+                with self._locked("write", target[1]):
+                    atomic.check_version(target, replaces)
+                    atomic.replace(source, target)
+            if sync:
+                atomic.sync_folder(target[0])
+            return atomic.version_of(os.fstat(fd))
+
+    @contextmanager
+    def _announced(self, path: str) -> Iterator[str]:
+        """The name of a temporary beside its target, for where another file system is mounted below the root.
+
+        A note in the usual place says where it lies, so that `sweep` need not look through the whole outbox.
+        """
+        folder, token = os.path.dirname(path), uuid.uuid4().hex  # noqa: PTH120 - paths are plain str
+        with (
+            self._opened(_TEMPORARIES) as tmp,
+            atomic.temporary(tmp, f"{token}.away", os.fsencode(folder), sync=False),
+        ):
+            yield _beside("", token)
+
+    @contextmanager
+    def _locked(self, kind: str, path: str) -> Iterator[None]:
+        # by the name alone: it is what all who write there agree on, whatever links lead to its folder
+        bucket = sha256(os.fsencode(os.path.basename(path))).hexdigest()[:2]  # noqa: PTH119 - paths are plain str
+        with self._opened(_LOCKS) as locks, atomic.lock(locks, f"{kind}-{bucket}.lock"):
+            yield
+
+    def _opened(self, folder: str) -> AbstractContextManager[int]:
+        return opened_folder(self.root, resolve(self.root, folder), make=True)
+
+    @contextmanager
+    def _parent(self, path: str, *, make: bool = False) -> Iterator[atomic.Place]:
+        folder, name = os.path.split(path)
+        check_plain(path or ".")
+        with opened_folder(self.root, resolve(self.root, folder), make=make) as parent:
+            yield parent, name
+
+    def _entries(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
+        with (
+            _IF_THERE,
+            opened_folder(self.root, resolve(self.root, folder)) as fd,
+            os.scandir(fd) as entries,
+        ):
+            for entry in entries:
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:  # gone since it was listed
+                    continue
+                yield entry.name, found
+
+
+def _temporary_name() -> str:
+    return f"{uuid.uuid4().hex}.tmp"
+
+
+def _beside(folder: str, token: str) -> str:
+    name = f".facecraft-{token}.tmp"
+    return f"{folder}/{name}" if folder else name
+
+
+@cache
+def _granularity(store: FileStore) -> int:
+    lost = abs(_PROBE_NS - store.probe(_PROBE_NS))
+    return next((tick for tick in _TICKS_NS if lost < tick), 2_000_000_000)

@@ -1,0 +1,15 @@
+"""The two kinds of inbox and outbox: a folder, or a prefix in a bucket."""
+
+from pathlib import Path
+
+from sources.stores.local import FileStore
+from sources.stores.s3 import S3Store
+
+AnyStore = FileStore | S3Store
+
+Place = Path | S3Store
+"""Where a store lies; a bucket's is the store itself."""
+
+
+def store_at(place: Place) -> AnyStore:
+    return FileStore(place) if isinstance(place, Path) else place

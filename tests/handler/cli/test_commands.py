@@ -1,0 +1,174 @@
+"""The command line: what it says, and how it ends."""
+
+import pytest
+
+from handler import __version__
+from handler.__main__ import main, parser, wants_function
+from tests.handler.service_runner import environment, run
+
+COMMANDS = ("watch", "once", "check", "doctor", "replay", "models")
+
+
+@pytest.fixture
+def environ(tmp_path):
+    """A models folder that is not there."""
+    return environment(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["wach"],
+        ["once"],
+        ["once", "in"],
+        ["models"],
+        ["models", "steal"],
+        ["watch", "in"],
+        ["--port=1"],
+        ["doctor"],
+    ],
+)
+def test_wrong_use_ends_with_2_and_the_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: python -m handler")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ([], True),
+        (["watch"], True),
+        (["app.lambda_handler"], True),
+        (["handler.aws.lambda_handler"], True),
+        (["once", "photos.in", "out"], False),
+        (["check"], False),
+        (["--help"], False),
+    ],
+)
+def test_in_lambda_the_image_s_command_means_the_function(arguments, wanted):
+    assert wants_function(arguments, {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}) == wanted
+    assert not wants_function(arguments, {})
+
+
+def test_help_names_every_command_the_exit_codes_and_the_settings(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+
+    said = capsys.readouterr().out
+    assert end.value.code == 0
+    assert [
+        name for name in (*COMMANDS, "Exit codes: 0", ", 1 ", "2 wrong use", "FACECRAFT_INBOX") if name not in said
+    ] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_own_help(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        parser().parse_args([command, "--help"])
+
+    assert end.value.code == 0
+    assert f"python -m handler {command}" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+
+    assert (end.value.code, capsys.readouterr().out) == (0, f"facecraft {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["watch"], ["once", "in", "out"], ["check"], ["models", "list"], ["doctor", "a.jpg"], ["replay", "--all"]],
+)
+def test_settings_that_are_not_right_are_told_in_one_block(environ, command):
+    folders = {"FACECRAFT_INBOX": "/in", "FACECRAFT_OUTBOX": "/out"}
+    ended = run(*command, environ=environ | folders | {"FACECRAFT_WIDHT": "3", "FACECRAFT_PORT": "x"})
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    first, *faults = ended.stderr.splitlines()
+    assert first == "facecraft: The settings are not right:"
+    assert len(faults) == 2
+    assert "FACECRAFT_WIDHT is not a setting" in ended.stderr
+    assert "FACECRAFT_PORT: 'x' is not a whole number" in ended.stderr
+
+
+def test_watch_without_its_folders_says_how_to_name_them(environ):
+    ended = run("watch", environ=environ)
+
+    assert ended.returncode == 2
+    for name in ("FACECRAFT_INBOX", "FACECRAFT_OUTBOX"):
+        assert f"{name} is required; for example {name}=/" in ended.stderr
+
+
+QUEUE = {"FACECRAFT_SQS_QUEUE_URL": "http://queues.invalid:9324/photos"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "variable", "example"),
+    [
+        (QUEUE, "AWS_DEFAULT_REGION", "for example AWS_DEFAULT_REGION=eu-central-1"),
+        ({"AWS_REGION": "eu central"}, "AWS_DEFAULT_REGION", "for example AWS_DEFAULT_REGION=eu-central-1"),
+        ({"AWS_ENDPOINT_URL": "minio:9000"}, "AWS_ENDPOINT_URL", "for example AWS_ENDPOINT_URL=http://minio:9000"),
+        ({"AWS_PROFILE": "nobody"}, "AWS_PROFILE", "for example AWS_PROFILE=default"),
+    ],
+)
+def test_what_boto3_cannot_start_with_is_told_with_its_variable(environ, tmp_path, variables, variable, example):
+    ours = {"FACECRAFT_INBOX": "s3://photos/in", "FACECRAFT_OUTBOX": str(tmp_path / "out"), "HOME": str(tmp_path)}
+    without = {name: value for name, value in environ.items() if not name.startswith("AWS_")}
+    ended = run("watch", environ=without | ours | variables)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    told = ended.stderr.splitlines()[-1]
+    assert told.startswith(f"facecraft: {variable}")
+    assert example in told
+    assert "Traceback" not in ended.stderr
+
+
+def test_watch_on_an_address_that_is_not_ours_says_which_setting(environ, tmp_path):
+    folders = {"FACECRAFT_INBOX": str(tmp_path / "in"), "FACECRAFT_OUTBOX": str(tmp_path / "out")}
+    ended = run("watch", environ=environ | folders | {"FACECRAFT_HOST": "203.0.113.7"})
+
+    assert ended.returncode == 2
+    assert "FACECRAFT_HOST must be an address of this machine" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_check_names_the_fault_and_its_fix(environ):
+    ended = run("check", environ=environ | {"FACECRAFT_DEBUG": "1"})
+
+    assert ended.returncode == 1
+    assert ended.stdout.startswith("fault: ")
+    assert "run `python -m handler models fetch" in ended.stdout
+    assert ended.stderr == "note: FACECRAFT_DEBUG has no effect: the HTTP API that it belonged to is not built\n"
+
+
+def test_check_of_a_damaged_model_names_its_sum_or_size(environ, tmp_path, models):
+    folder = tmp_path / "none"
+    folder.mkdir()
+    (folder / "shape_predictor_68_face_landmarks.dat").write_bytes(b"not a model")
+
+    ended = run("check", environ=environ)
+
+    assert ended.returncode == 1
+    assert "11 bytes instead of 99,693,937" in ended.stdout
+
+
+def test_models_list_shows_what_is_missing(environ):
+    ended = run("models", "list", "u2net", "mmod", environ=environ)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    head, *rows = ended.stdout.splitlines()
+    assert head.split() == ["NAME", "FILE", "MB", "STATE", "LICENCE", "PURPOSE"]
+    assert [(row.split()[0], row.split()[3]) for row in rows] == [("u2net", "missing"), ("mmod", "missing")]
+
+
+def test_an_unknown_model_is_told_with_the_known_names(environ):
+    ended = run("models", "verify", "u3net", environ=environ)
+
+    assert ended.returncode == 2
+    assert "'u3net' is no model's name. Known: landmarks_68," in ended.stderr

@@ -1,0 +1,299 @@
+"""What the doctor says of files in real folders; only the model workers are played."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from handler.cli.doctor import Doctor, Verdict
+from handler.cli.replay import Replay, Selection
+from handler.config.load import load
+from handler.workers.messages import Faulted
+from handler.workers.process import WorkerDied
+from tests.conftest import BAD_INPUTS, PORTRAITS
+from tests.handler.fakes import MAX_ATTEMPTS, Desk, refused
+from tests.handler.service_runner import environment, run
+
+PHOTO = (PORTRAITS / "sally_ride_small.jpg").read_bytes()
+DIED = WorkerDied("exit code -11")
+
+
+@pytest.fixture
+def desk(tmp_path):
+    desk = Desk(tmp_path)
+    yield desk
+    end(desk)
+
+
+def end(desk):
+    """No service runs any more."""
+    for attempts in desk.services:
+        attempts.close()
+
+
+def say(desk, file, **variables):
+    environ = {"FACECRAFT_SETTLE_SECONDS": "0"} | {f"FACECRAFT_{name}": value for name, value in variables.items()}
+    settings = load(environ, inbox=desk.inbox.root, outbox=desk.outbox.root)
+    return Doctor(settings).examine(str(file))
+
+
+def test_a_new_photo_will_be_processed(desk):
+    desk.photo("sales/anna.jpg", PHOTO)
+
+    assert say(desk, desk.inbox.root / "sales/anna.jpg") == Verdict(True, "will be processed")
+
+
+def test_without_a_service_it_says_what_it_waits_for(desk):
+    desk.photo("anna.jpg", PHOTO)
+    end(desk)
+
+    assert say(desk, "anna.jpg") == Verdict(True, "will be processed when a service runs: none does just now")
+
+
+def test_a_file_may_be_named_from_here_from_the_inbox_or_through_a_link(desk, monkeypatch, tmp_path):
+    desk.photo("sales/anna.jpg", PHOTO)
+    (tmp_path / "link").symlink_to(desk.inbox.root)
+    monkeypatch.chdir(desk.inbox.root / "sales")
+
+    for file in ("anna.jpg", "sales/anna.jpg", "./../sales/anna.jpg", tmp_path / "link/sales/anna.jpg"):
+        assert say(desk, file) == Verdict(True, "will be processed")
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        (".anna.jpg", "hidden (.*)"),
+        ("anna.jpg.part", "temporary (*.part)"),
+        ("Thumbs.db", "system file (thumbs.db)"),
+        ("a/@eaDir/anna.jpg", "system folder (@eadir)"),
+        ("anna.jpg.toml", "sidecar (*.toml), the options of anna.jpg"),
+    ],
+)
+def test_an_ignored_name_is_told_with_its_pattern(desk, path, why):
+    desk.photo(path, PHOTO)
+
+    assert say(desk, path) == Verdict(False, f"is ignored: {why}")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda place: place.mkdir(), "a folder"),
+        (os.mkfifo, "a pipe"),
+        (lambda place: place.symlink_to("/etc/passwd"), "a link that leads out of the folder"),
+        (lambda place: place.symlink_to(place.name), "a link that leads in circles"),
+        (lambda place: place.symlink_to("nothing"), "a link that leads to nothing"),
+    ],
+)
+def test_what_is_no_file_is_told_as_what_it_is(desk, make, kind):
+    make(desk.inbox.root / "anna.jpg")
+
+    assert say(desk, "anna.jpg") == Verdict(False, f"is ignored: it is {kind}")
+
+
+def test_a_socket_is_told_as_what_it_is(desk, monkeypatch):
+    monkeypatch.chdir(desk.inbox.root)  # its path must be short
+    with closing(socket.socket(socket.AF_UNIX)) as server:
+        server.bind("anna.jpg")
+
+    assert say(desk, "anna.jpg") == Verdict(False, "is ignored: it is a socket")
+
+
+def test_what_lies_elsewhere_or_nowhere(desk, tmp_path):
+    (tmp_path / "anna.jpg").write_bytes(PHOTO)
+
+    assert "outside of the inbox" in say(desk, tmp_path / "anna.jpg").text
+    assert "outside of the inbox" in say(desk, desk.inbox.root).text
+    assert say(desk, "anna.jpg") == Verdict(False, "is not there")
+
+
+@pytest.mark.parametrize("folder", ["in", "out"])
+def test_a_folder_that_is_not_mounted_is_the_reason(desk, folder, tmp_path):
+    desk.photo("anna.jpg", PHOTO)
+    (tmp_path / folder).rename(tmp_path / "away")
+
+    verdict = say(desk, "anna.jpg")
+    assert verdict == Verdict(False, f"nothing happens: {tmp_path / folder} is not there; mount or make it")
+
+
+def test_a_file_that_is_still_written_is_waited_for(desk):
+    desk.photo("anna.jpg", PHOTO[:-500])
+
+    assert say(desk, "anna.jpg", SETTLE_SECONDS="3600") == Verdict(
+        True, "may still be being written: it is taken when it has not changed for 3600 s"
+    )
+    desk.photo("anna.jpg", PHOTO)
+    assert say(desk, "anna.jpg", SETTLE_SECONDS="3600") == Verdict(True, "will be processed")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty_file"),
+        (b"just words", "not_an_image"),
+        (PHOTO + b"\0" * 2**20, "too_large"),
+        ((BAD_INPUTS / "gen_bomb_declared_60000x60000.png").read_bytes(), "too_large"),
+    ],
+)
+def test_what_can_be_told_from_the_bytes_is_told_before_any_work(desk, data, reason):
+    desk.photo("anna.jpg", data)
+
+    verdict = say(desk, "anna.jpg", MAX_UPLOAD_SIZE_MB="1")
+    assert (verdict.well, verdict.text.split(": ")[:2]) == (False, ["will be rejected", reason])
+
+
+def test_a_portrait_that_came_back_and_a_wrong_sidecar_will_be_rejected(desk):
+    desk.run(desk.photo("anna.jpg", PHOTO))
+    shutil.copy(desk.outbox.root / "anna.png", desk.inbox.root / "back.png")
+    desk.photo("otto.jpg.toml", b"width = 'wide'")
+    desk.photo("otto.jpg", PHOTO)
+
+    assert say(desk, "back.png").text.startswith("will be rejected: own_output: ")
+    assert "the sidecar says width: 'wide' is not a whole number" in say(desk, "otto.jpg").text
+
+
+def test_a_done_photo_is_told_with_its_report_and_whether_its_options_still_hold(desk):
+    desk.run(desk.photo("sales/anna.jpg", PHOTO))
+    report = desk.outbox.root / "reports/sales/anna.jpg.json"
+
+    assert say(desk, "sales/anna.jpg") == Verdict(True, f"is done; see {report}")
+    assert say(desk, "sales/anna.jpg", DEFAULT_WIDTH="700") == Verdict(
+        True,
+        f"is done, with other options than it would have now; see {report}; "
+        "`python -m handler replay --name sales/anna.jpg --recipe` does it anew",
+    )
+
+
+@pytest.mark.parametrize(("after", "said"), [("move", "was moved to originals/anna.jpg"), ("delete", "gone")])
+def test_a_photo_that_was_taken_out_is_done(desk, after, said):
+    desk.service(after=after)(desk.photo("anna.jpg", PHOTO))
+
+    verdict = say(desk, desk.inbox.root / "anna.jpg")
+    assert (verdict.well, verdict.text.partition("; see ")[0]) == (True, f"is done and {said}")
+
+
+def test_a_rejected_photo_is_told_with_what_to_do(desk):
+    desk.run(desk.photo("my cat.jpg", PHOTO), refused)
+
+    verdict = say(desk, "my cat.jpg")
+    assert not verdict.well
+    assert verdict.text.startswith("was rejected: no_face_detected: No face was found: send")
+    assert verdict.text.endswith("`python -m handler replay --name 'my cat.jpg'` tries it again")
+
+
+def test_a_blocked_name_is_told(desk):
+    desk.run(desk.photo("anna.jpg", PHOTO), lambda job: refused(job, "name_blocked"))
+
+    assert say(desk, "anna.jpg").text.startswith("was rejected: name_blocked: Something that is not a result lies")
+
+
+def test_failures_are_told_with_the_attempts_that_are_left(desk):
+    anna = desk.photo("anna.jpg", PHOTO)
+    said = []
+    for _ in range(MAX_ATTEMPTS):
+        desk.run(anna, DIED)
+        said.append(say(desk, "anna.jpg"))
+
+    assert said[:2] == [
+        Verdict(True, f"is tried again: processing_crashed, attempt {number} of 3 did not end well")
+        for number in (1, 2)
+    ]
+    assert (said[2].well, said[2].text.split(":")[:2]) == (False, ["failed, attempt 3 of 3", " processing_crashed"])
+    assert say(desk, "anna.jpg", MAX_ATTEMPTS="5").text.startswith("failed, attempt 3 of 5")
+
+
+def test_attempts_that_are_used_up_will_be_reported(desk):
+    anna = desk.photo("anna.jpg", PHOTO)
+    for _ in range(2):
+        desk.run(anna, DIED)
+
+    assert say(desk, "anna.jpg", MAX_ATTEMPTS="2") == Verdict(
+        False, "will be reported as failed: processing_crashed, attempt 2 of 2"
+    )
+
+
+def test_what_is_in_work_and_what_a_dead_service_had_in_work(desk):
+    desk.photo("anna.jpg", PHOTO)
+    desk.process.attempts.begin("anna.jpg")
+    assert say(desk, "anna.jpg") == Verdict(True, "is in work now, attempt 1 of 3")
+
+    desk.process.attempts.close()
+    verdict = say(desk, "anna.jpg")
+    assert (verdict.well, verdict.text.partition(",")[0]) == (True, "was in work when a service died")
+
+
+def test_a_new_version_and_a_replayed_photo_will_be_processed(desk):
+    for path in ("anna.jpg", "cat.jpg"):
+        desk.run(desk.photo(path, PHOTO), refused)
+    desk.photo("anna.jpg", PHOTO + b"\0")
+    settings = load({}, inbox=desk.inbox.root, outbox=desk.outbox.root)
+    assert len(list(Replay(settings).run(Selection(name="cat.jpg")))) == 1
+
+    assert say(desk, "anna.jpg") == Verdict(True, "has changed since its report and will be processed")
+    assert say(desk, "cat.jpg") == Verdict(True, "was put back to work and will be processed")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="this user reads everything")
+def test_a_photo_that_may_not_be_read_will_fail(desk):
+    desk.photo("anna.jpg", PHOTO)
+    (desk.inbox.root / "anna.jpg").chmod(0)
+
+    verdict = say(desk, "anna.jpg")
+    assert (verdict.well, verdict.text.split(": ")[:2]) == (False, ["will fail", "unreadable"])
+
+
+def test_a_sidecar_that_cannot_be_read_will_fail_and_has_failed(desk):
+    anna = desk.photo("anna.jpg", PHOTO)
+    (desk.inbox.root / "anna.jpg.toml").mkdir()
+    assert say(desk, "anna.jpg").text.startswith("will fail: unreadable: ")
+
+    for _ in range(MAX_ATTEMPTS):
+        desk.run(anna, Faulted("unreadable", "Is a directory"))
+    assert say(desk, "anna.jpg").text.startswith("failed, attempt 3 of 3: unreadable: ")
+
+
+def everything(folder):
+    """What must stay as it is, and the times that any writing would change."""
+    return {path: (path.lstat().st_mtime_ns, path.lstat().st_ctime_ns) for path in (folder, *folder.rglob("*"))}
+
+
+def test_it_writes_nothing(desk, tmp_path):
+    desk.run(desk.photo("anna.jpg", PHOTO))
+    desk.photo("new.jpg", PHOTO)
+    before = everything(tmp_path)
+
+    for file in ("anna.jpg", "new.jpg", "gone.jpg", ".hidden"):
+        say(desk, file)
+
+    assert everything(tmp_path) == before
+
+
+def test_it_loads_no_models_library():
+    heavy = {"torch", "rembg", "onnxruntime", "cv2", "dlib", "numba", "scipy", "pymatting"}
+    code = "import sys, handler.cli.doctor; print(*sys.modules)"
+    root = Path(__file__).parents[3]
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
+
+    assert "handler.cli.doctor" in loaded.split()
+    assert heavy & set(loaded.split()) == set()
+
+
+def test_the_command_says_one_line_a_file_and_whether_all_is_well(desk, tmp_path):
+    desk.photo("anna.jpg", PHOTO)
+    desk.photo("an\nna.jpg.part", PHOTO)
+    end(desk)
+    environ = environment(tmp_path / "none", INBOX=desk.inbox.root, OUTBOX=desk.outbox.root)
+
+    one = run("doctor", "anna.jpg", environ=environ)
+    both = run("doctor", desk.inbox.root / "an\nna.jpg.part", "anna.jpg", environ=environ)
+
+    assert (one.returncode, one.stderr, both.returncode, both.stderr) == (0, "", 1, "")
+    assert one.stdout == "anna.jpg will be processed when a service runs: none does just now\n"
+    assert both.stdout.splitlines() == [
+        f"{desk.inbox.root}/an\\nna.jpg.part is ignored: temporary (*.part)", one.stdout.rstrip()
+    ]  # fmt: skip

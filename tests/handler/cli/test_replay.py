@@ -1,0 +1,238 @@
+"""Settled photos that are put back to work, in real folders; only the model workers are played."""
+
+import queue
+from dataclasses import replace
+
+import pytest
+
+from handler.__main__ import main
+from handler.cli import commands
+from handler.cli.replay import Replay, Replayed, Selection
+from handler.config.load import load
+from handler.outbox.attempts import Attempts
+from handler.outbox.paths import report_path
+from handler.processing.outcome import Done, Skipped
+from handler.processing.worker import Workers
+from handler.workers.process import WorkerDied
+from sources.folder.scanner import Scanner
+from sources.folder.source import FolderSource
+from tests.handler.fakes import MAX_ATTEMPTS, FakePool, done, refused
+
+SOON = 20.0
+ALL = frozenset({"rejected", "failed", "done"})
+
+
+@pytest.fixture
+def settled(desk):
+    """One photo of each outcome."""
+    outcomes = {"sales/cat.jpg": refused, "dog.jpg": lambda job: refused(job, "truncated"), "anna.jpg": done}
+    for path, answer in outcomes.items():
+        desk.run(desk.photo(path), answer)
+    crash = desk.photo("sales/crash.jpg")
+    for _ in range(MAX_ATTEMPTS):
+        desk.run(crash, WorkerDied("exit code -11"))
+    return desk
+
+
+def settings(desk, **variables):
+    return load({f"FACECRAFT_{name}": value for name, value in variables.items()},
+                inbox=desk.inbox.root, outbox=desk.outbox.root)  # fmt: skip
+
+
+def replayed(desk, selection, **variables):
+    return list(Replay(settings(desk, **variables)).run(selection))
+
+
+def paths(desk, selection, **variables):
+    return [each.path for each in replayed(desk, selection, **variables)]
+
+
+def is_work(desk):
+    """What a rescan would find."""
+    scanner = Scanner(str(desk.inbox.root), desk.process.ledger.settled_in)
+    return {path for batch in scanner.unsettled() for path in batch.paths}
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (Selection(), ["dog.jpg", "sales/cat.jpg", "sales/crash.jpg"]),
+        (Selection(reason="truncated"), ["dog.jpg"]),
+        (Selection(name="cat.jpg"), ["sales/cat.jpg"]),
+        (Selection(name="sales/cat.jpg"), ["sales/cat.jpg"]),
+        (Selection(name="sales/*"), ["sales/cat.jpg", "sales/crash.jpg"]),
+        (Selection(name="c*", reason="processing_crashed"), ["sales/crash.jpg"]),
+        (Selection(frozenset({"failed"})), ["sales/crash.jpg"]),
+        (Selection(frozenset({"done"})), ["anna.jpg"]),
+        (Selection(name="anna.jpg"), []),
+    ],
+)
+def test_photos_are_chosen_by_name_reason_and_outcome_and_done_ones_only_if_asked_for(settled, selection, expected):
+    assert paths(settled, selection) == expected
+
+
+def test_a_name_with_a_pattern_s_letters_is_found_as_it_is(desk):
+    desk.run(desk.photo("a[1].jpg"), refused)
+
+    assert paths(desk, Selection(name="a[1].jpg")) == ["a[1].jpg"]
+
+
+def test_what_is_put_back_is_work_and_gets_a_new_report_without_the_mark(settled):
+    assert replayed(settled, Selection(name="cat.jpg")) == [Replayed("sales/cat.jpg", "replay", "no_face_detected")]
+    assert "sales/cat.jpg" in is_work(settled)
+
+    assert isinstance(settled.run(settled.photo("sales/cat.jpg")), Done)
+
+    report = settled.report("sales/cat.jpg")
+    assert (report["outcome"], "replay" in report) == ("done", False)
+    assert settled.run(settled.photo("sales/cat.jpg")) == Skipped()
+
+
+def test_a_failed_photo_gets_all_its_attempts_again_whatever_a_crash_left_behind(settled):
+    for _ in range(MAX_ATTEMPTS):
+        settled.process.attempts.failed("sales/crash.jpg", "left behind")
+
+    replayed(settled, Selection(name="crash.jpg"))
+
+    assert settled.markers() == []
+    assert isinstance(settled.run(settled.photo("sales/crash.jpg")), Done)
+    assert settled.report("sales/crash.jpg")["attempt"] == 1
+
+
+def test_report_and_portraits_stand_until_the_next_ones_do(settled):
+    before, images = settled.report("anna.jpg"), settled.images()
+
+    replayed(settled, Selection(frozenset({"done"})))
+
+    assert settled.report("anna.jpg").items() > before.items()
+    assert settled.images() == images
+    settled.run(settled.photo("anna.jpg"), lambda job: done(job, faces=2))
+    assert [file["name"] for file in settled.report("anna.jpg")["outputs"]] == ["anna-1.png", "anna-1.jpg"]
+    assert settled.images() == ["anna-1.jpg", "anna-1.png", "anna-2.jpg", "anna-2.png"]
+
+
+def test_a_photo_that_is_gone_is_left_with_its_report(settled):
+    before = settled.outbox.read(report_path("dog.jpg")).data
+    (settled.inbox.root / "dog.jpg").unlink()
+
+    assert replayed(settled, Selection(name="dog.jpg"))[0].fate == "left"
+    assert settled.outbox.read(report_path("dog.jpg")).data == before
+
+
+def test_a_moved_photo_is_done_again_when_it_is_copied_back(desk):
+    process = desk.service(after="move")
+    anna = desk.photo("anna.jpg")
+    process(anna)
+
+    (each,) = replayed(desk, Selection(ALL))
+    assert (each.fate, each.why) == ("waits", "copy originals/anna.jpg from the outbox back into the inbox")
+    desk.photo("anna.jpg", (desk.outbox.root / "originals/anna.jpg").read_bytes())
+
+    assert isinstance(process(anna), Done)
+    assert list(desk.inbox.list()) == []
+
+
+def test_what_a_service_works_on_is_left_to_it(settled):
+    settled.process.attempts.begin("dog.jpg")
+
+    assert replayed(settled, Selection(name="dog.jpg")) == [Replayed("dog.jpg", "left", "a service works on it now")]
+    assert "replay" not in settled.report("dog.jpg")
+
+
+def test_what_was_settled_anew_meanwhile_is_left(settled):
+    class Overtaken(Attempts):
+        def done(self, path):
+            settled.process.ledger.restamp(path, 1)
+
+    work = Replay(settings(settled))
+    work.attempts = Overtaken(settled.outbox)
+
+    (each,) = work.run(Selection(name="dog.jpg"))
+    assert (each.fate, each.why) == ("left", "a service has just settled it anew")
+    assert "replay" not in settled.report("dog.jpg")
+
+
+def test_by_recipe_only_photos_whose_options_have_changed(settled):
+    settled.photo("anna.jpg.toml", b"width = 900")
+
+    assert paths(settled, Selection(ALL, recipe=True)) == ["anna.jpg"]
+    assert paths(settled, Selection(ALL, recipe=True), DEFAULT_WIDTH="700") == ["anna.jpg", "dog.jpg", "sales/cat.jpg"]
+    settled.photo("anna.jpg.toml", b"width = 'wide'")
+    assert paths(settled, Selection(frozenset({"done"}), recipe=True), DEFAULT_WIDTH="700") == []
+
+
+def test_a_running_service_notices_by_itself(desk):
+    settled, process = queue.Queue(), replace(desk.process, pool=FakePool(refused))
+
+    class Told:
+        def taken(self, event):
+            pass
+
+        def settled(self, event, outcome):
+            settled.put((event.path, outcome))
+
+    source = FolderSource(desk.inbox.root, settle_seconds=0.0, rescan_seconds=0.1, settled_in=process.ledger.settled_in)
+    workers = Workers(source, process, Told(), 1)
+    desk.photo("cat.jpg")
+    workers.start()
+    assert settled.get(timeout=SOON)[1].reason == "no_face_detected"
+
+    assert replayed(desk, Selection())[0].fate in ("replay", "left")
+    while not isinstance((last := settled.get(timeout=SOON))[1], Done):
+        replayed(desk, Selection())
+    source.close()
+    assert workers.wait(SOON)
+
+    assert last[0] == "cat.jpg"
+    assert desk.report("cat.jpg")["outcome"] == "done"
+
+
+@pytest.fixture
+def environ(settled, monkeypatch):
+    monkeypatch.setenv("FACECRAFT_INBOX", str(settled.inbox.root))
+    monkeypatch.setenv("FACECRAFT_OUTBOX", str(settled.outbox.root))
+    for service in settled.services:
+        service.close()
+
+
+def test_the_command_says_what_it_does_and_how_many(environ, capsys):
+    assert main(["replay", "--all"]) == commands.WELL
+
+    assert capsys.readouterr().out.splitlines() == [
+        "replay    dog.jpg: truncated",
+        "replay    sales/cat.jpg: no_face_detected",
+        "replay    sales/crash.jpg: processing_crashed",
+        "3 put back to work, 0 waiting for their photos, 0 left",
+        "no service runs on this outbox: start `python -m handler watch`, or use `once`",
+    ]
+
+
+def test_the_command_takes_done_photos_by_recipe_or_outcome(environ, monkeypatch, capsys):
+    main(["replay", "--outcome", "done"])
+    assert "replay    anna.jpg: done" in capsys.readouterr().out
+    monkeypatch.setenv("FACECRAFT_DEFAULT_WIDTH", "700")
+    main(["replay", "--recipe", "--name", "anna.*"])
+    assert "1 put back to work" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--name", "otto.jpg"], ["--name", "dog.jpg"]])
+def test_a_photo_that_was_not_put_back_is_no_good_end(environ, settled, arguments):
+    (settled.inbox.root / "dog.jpg").unlink()
+
+    assert main(["replay", *arguments]) == commands.NOT_ALL_DONE
+
+
+def test_without_an_outbox_nothing_is_done(environ, settled, capsys):
+    settled.outbox.root.rename(settled.outbox.root.with_name("away"))
+
+    assert main(["replay", "--all"]) == commands.WRONG_USE
+    assert "out is not there; mount or make it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--reason", "ugly"], ["--outcome", "fine"]])
+def test_wrong_use_names_what_is_known(environ, arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["replay", *arguments])
+
+    assert end.value.code == commands.WRONG_USE
+    assert "for example" in (said := capsys.readouterr().err) or "choose from" in said

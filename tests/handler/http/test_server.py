@@ -1,0 +1,159 @@
+import http.client
+import json
+import socket
+import threading
+
+import pytest
+
+from handler.http.server import ServerError, ServerThread, make_app
+from handler.telemetry.metrics import Metrics
+
+
+class Service:
+    """Answers as it is told to."""
+
+    def __init__(self):
+        self.well = True
+        self.reasons = []
+        self.asked = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def health(self):
+        return self.well, {"workers": 2}
+
+    def unready(self):
+        return self.reasons
+
+    def status(self):
+        self.asked.set()
+        assert self.go_on.wait(10)
+        return {"inbox": "/in\udcff", "since": object}
+
+    def metrics(self):
+        return Metrics().render()
+
+
+@pytest.fixture
+def service():
+    return Service()
+
+
+@pytest.fixture
+def server(service):
+    thread = ServerThread(make_app(service), "127.0.0.1", 0)
+    thread.start()
+    yield thread
+    thread.stop()
+
+
+def ask(server, method, path, body=None):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def get(server, path):
+    status, _, body = ask(server, "GET", path)
+    return status, json.loads(body)
+
+
+def test_health_says_whether_the_process_does_its_work(server, service):
+    assert get(server, "/health") == (200, {"status": "healthy", "workers": 2})
+    service.well = False
+    assert get(server, "/health") == (503, {"status": "unhealthy", "workers": 2})
+
+
+def test_ready_names_the_reasons_why_not(server, service):
+    assert get(server, "/ready") == (200, {"ready": True})
+    service.reasons = ["the models are still loading"]
+    assert get(server, "/ready") == (503, {"ready": False, "reasons": ["the models are still loading"]})
+
+
+def test_status_survives_odd_values(server):
+    status, content = get(server, "/status")
+    assert (status, content["inbox"]) == (200, "/in\udcff")
+
+
+def test_metrics_come_with_prometheus_type(server):
+    status, headers, body = ask(server, "GET", "/metrics")
+    assert (status, headers["Content-Type"]) == (200, Metrics().render()[1])
+    assert b"facecraft_build_info" in body
+
+
+def test_the_index_lists_the_paths(server):
+    assert get(server, "/")[1]["paths"] == ["/health", "/ready", "/status", "/metrics"]
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/status", "/metrics"])
+def test_head_answers_like_get_without_a_body_and_nothing_is_cached(server, path):
+    status, headers, body = ask(server, "HEAD", path)
+    assert (status, body, headers["Cache-Control"], headers["Server"]) == (200, b"", "no-store", "facecraft")
+
+
+def test_unknown_paths_and_methods_are_refused_in_json(server):
+    assert get(server, "/etc/passwd")[0] == 404
+    status, headers, body = ask(server, "POST", "/health", b"x")
+    assert (status, headers["Allow"], headers["Cache-Control"]) == (405, "GET,HEAD", "no-store")
+    assert json.loads(body) == {
+        "error": "Method Not Allowed",
+        "hint": "GET one of /health, /ready, /status, /metrics",
+    }
+
+
+def test_a_body_that_nobody_asked_for_is_not_waited_for(server):
+    """The client announces 10 GB and sends nothing: the answer comes at once."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_taken_port_is_told_with_the_setting_to_change(server, service):
+    second = ServerThread(make_app(service), "127.0.0.1", server.port)
+    with pytest.raises(ServerError, match=f"FACECRAFT_PORT={server.port}: another program listens there"):
+        second.start()
+    second.stop()
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "a" * 300])
+def test_an_address_of_another_machine_is_told_with_the_setting_to_change(service, host):
+    with pytest.raises(ServerError, match="FACECRAFT_HOST must be an address of this machine"):
+        ServerThread(make_app(service), host, 0).start()
+
+
+def test_stop_lets_a_running_answer_end_and_closes_the_port(server, service):
+    service.go_on.clear()
+    answers = []
+    asker = threading.Thread(target=lambda: answers.append(get(server, "/status")[0]))
+    asker.start()
+    assert service.asked.wait(10)
+    stopper = threading.Thread(target=server.stop)
+    stopper.start()
+    service.go_on.set()
+    stopper.join(10)
+    asker.join(10)
+    assert answers == [200]
+    with pytest.raises(ConnectionRefusedError):
+        get(server, "/health")
+
+
+def test_stop_may_be_called_twice_and_before_the_start(server, service):
+    ServerThread(make_app(service), "127.0.0.1", 0).stop()
+    server.stop()
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        get(server, "/health")
+
+
+def test_an_idle_connection_does_not_hold_up_the_stop(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("GET", "/health")
+    connection.getresponse().read()
+    server.stop()
+    connection.close()
+    with pytest.raises(ConnectionRefusedError):
+        get(server, "/health")

@@ -1,0 +1,72 @@
+"""`models fetch`, `verify` and `list` say what is there, what is not, and what follows from it."""
+
+from pathlib import Path
+
+import pytest
+
+from handler.models.fetch import Fetched, judge, run_fetch, run_list, run_verify
+from pipeline.errors import ModelError
+from pipeline.models.catalog import card
+
+
+def results(*failed: str) -> list[Fetched]:
+    names = ("landmarks_68", "landmarks_5", "mmod", "identity", "u2net_human_seg", "u2net", "codeformer")
+    return [Fetched(card(name), Path(name), "failed" if name in failed else "fetched") for name in names]
+
+
+@pytest.mark.parametrize("name", ["landmarks_68", "mmod"])
+def test_without_what_the_service_needs_the_command_fails(name: str):
+    code, lines = judge(results(name), strict=False)
+    assert code == 1
+    assert f"error: without {name}" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("codeformer", "face restoration is unavailable"), ("u2net_human_seg", "the cut-out uses u2net")],
+)
+def test_what_has_a_way_round_is_a_warning(name: str, words: str):
+    code, lines = judge(results(name), strict=False)
+    assert code == 0
+    assert words in lines[0]
+
+
+def test_without_any_cutout_the_command_fails():
+    assert judge(results("u2net_human_seg", "u2net"), strict=False)[0] == 1
+
+
+def test_what_was_named_must_come():
+    assert judge(results("codeformer"), strict=True) == (1, ["error: codeformer is not there."])
+
+
+def test_folder_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "models").write_text("a file")
+    assert run_fetch(["u2netp"], tmp_path / "models") == 1
+    assert "models cannot be written" in capsys.readouterr().err
+
+
+def test_unknown_name_is_refused(tmp_path: Path):
+    with pytest.raises(ModelError, match="'nope' is no model's name"):
+        run_fetch(["nope"], tmp_path)
+
+
+def test_list_shows_each_models_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "u2netp.onnx").write_bytes(b"wrong")
+    assert run_list([], tmp_path) == 0
+    states = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert " wrong " in states["u2netp"]
+    assert " missing " in states["codeformer"]
+    assert "S-Lab 1.0, non-commercial" in states["codeformer"]
+
+
+def test_verify_tells_what_is_wrong_and_the_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "u2netp.onnx").write_bytes(b"wrong")
+    assert run_verify([], tmp_path) == 1
+    out, err = capsys.readouterr()
+    assert "u2netp: wrong" in out
+    assert "5 bytes instead of 4,574,861: run `python -m handler models fetch u2netp`" in err
+    assert "codeformer" not in err
+
+
+def test_verify_fails_for_a_missing_model_that_was_named(tmp_path: Path):
+    assert run_verify(["codeformer"], tmp_path) == 1

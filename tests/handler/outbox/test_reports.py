@@ -1,0 +1,105 @@
+"""Done or not: stamps, sums, and reports that are none."""
+
+import json
+import os
+import time
+
+import pytest
+
+from handler.outbox.paths import report_path
+from handler.outbox.reports import Ledger, trusted_stamp
+from sources.stores.base import Conflict, Unavailable
+from sources.stores.local import FileStore
+
+DAY_NS = 86_400 * 10**9
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(FileStore(tmp_path))
+
+
+def stand(ledger, path, stamp_ns, text="{}"):
+    return ledger.outbox.write(report_path(path), text.encode(), stamp_ns=stamp_ns)
+
+
+def test_a_report_with_the_photo_s_stamp_settles_it(ledger):
+    then = time.time_ns() - DAY_NS
+    stand(ledger, "sales/anna.jpg", then)
+    settled = ledger.settled_in("sales")
+
+    assert settled("anna.jpg", then)
+    assert not settled("anna.jpg", then + ledger.granularity)
+    assert not settled("otto.jpg", then)
+
+
+def test_the_inbox_itself_is_a_folder_too(ledger):
+    stand(ledger, "anna.jpg", 5 * DAY_NS)
+
+    assert ledger.settled_in("")("anna.jpg", 5 * DAY_NS)
+    assert not ledger.settled_in("sales")("anna.jpg", 5 * DAY_NS)
+
+
+@pytest.mark.parametrize("path", ["f.json/" + "x" * 250 + ".jpg", "/".join(["f" * 190] * 6) + "/anna.jpg"])
+def test_photos_with_long_paths_are_settled_too(ledger, path):
+    stand(ledger, path, 5 * DAY_NS)
+    folder, _, name = path.rpartition("/")
+
+    assert ledger.settled_in(folder)(name, 5 * DAY_NS)
+    assert not ledger.settled_in(folder)(f"{name}x", 5 * DAY_NS)
+
+
+def test_an_outbox_that_is_away_does_not_look_empty(tmp_path):
+    with pytest.raises(Unavailable):
+        Ledger(FileStore(tmp_path / "away")).settled_in("")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\ud800", "[" * 100_000])
+def test_what_is_no_report_counts_as_none_but_can_be_replaced(ledger, text):
+    version = ledger.outbox.write(report_path("anna.jpg"), text.encode("utf-8", "surrogatepass"))
+
+    assert ledger.previous("anna.jpg") == (None, version)
+
+
+def test_the_report_that_stands_is_given_with_its_version(ledger):
+    version = stand(ledger, "anna.jpg", DAY_NS, json.dumps({"outcome": "done"}))
+
+    assert ledger.previous("anna.jpg") == ({"outcome": "done"}, version)
+    assert ledger.previous("otto.jpg") == (None, None)
+
+
+def test_a_restamp_settles_until_the_photo_changes(ledger):
+    version = stand(ledger, "anna.jpg", DAY_NS)
+
+    ledger.restamp("anna.jpg", 2 * DAY_NS, version)
+
+    assert ledger.settled_in("")("anna.jpg", 2 * DAY_NS)
+    with pytest.raises(Conflict):
+        ledger.restamp("anna.jpg", 3 * DAY_NS, version)
+
+
+@pytest.mark.parametrize(
+    ("age_ns", "granularity", "trusted"),
+    [(30_000_000, 1, True), (20_000_000, 1, False), (0, 1, False), (-5, 1, False), (30_000_000, 10**9, False)],
+)
+def test_a_stamp_is_trusted_only_when_the_photo_was_quiet_before_it_was_read(age_ns, granularity, trusted):
+    changed_ns = 1_700_000_000_123_456_789
+
+    stamp = trusted_stamp(changed_ns, changed_ns + age_ns, granularity)
+
+    assert (abs(stamp - changed_ns) < granularity) is trusted
+
+
+def test_a_file_system_of_whole_seconds_needs_two_of_them():
+    changed_ns = 1_700_000_000 * 10**9
+
+    assert trusted_stamp(changed_ns, changed_ns + 10**9, 1) != changed_ns
+    assert trusted_stamp(changed_ns, changed_ns + 3 * 10**9, 1) == changed_ns
+
+
+def test_what_is_far_too_large_for_a_report_is_not_read(ledger):
+    stand(ledger, "anna.jpg", 5 * DAY_NS)
+    os.truncate(ledger.outbox.root / report_path("anna.jpg"), 1 << 40)
+
+    with pytest.raises(OSError, match="move it away"):
+        ledger.previous("anna.jpg")

@@ -1,0 +1,32 @@
+"""What the board tells of photos in work."""
+
+import time
+
+import pytest
+
+from handler.processing.activity import Board
+from handler.processing.outcome import Skipped
+from handler.telemetry.metrics import Metrics
+from sources.events import Event
+from tests.handler.telemetry.test_metrics import samples
+
+
+@pytest.mark.parametrize(("ago", "counted"), [(90.0, 1), (None, 0)])
+def test_how_long_a_photo_waited_is_told_when_its_work_begins(ago, counted):
+    metrics = Metrics()
+    known = None if ago is None else time.monotonic() - ago
+    Board(metrics).taken(Event("file:///in/anna.jpg", "anna.jpg", "v1", known=known))
+
+    seen = samples(metrics)
+    assert seen["facecraft_queue_wait_seconds_count",] == counted
+    assert seen["facecraft_queue_wait_seconds_sum",] >= (ago or 0)
+
+
+def test_what_is_in_work_leaves_with_its_outcome():
+    board, event = Board(Metrics()), Event("file:///in/anna.jpg", "anna.jpg", "v1")
+
+    board.taken(event)
+    assert [each["uri"] for each in board.inflight()] == [event.uri]
+    board.settled(event, Skipped())
+
+    assert (board.inflight(), board.counts()) == ([], {"skipped": 1})

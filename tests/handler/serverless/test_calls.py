@@ -1,0 +1,110 @@
+"""Calls in their threads: how each ends, what is said of it, and that none is lost at the end."""
+
+import json
+import logging
+import threading
+
+import pytest
+
+from handler.serverless.calls import Call, Calls, Stopping
+from handler.telemetry.log import Tail
+from handler.telemetry.metrics import Metrics
+from tests.handler.serverless.invoke_desk import SOON, Played
+
+
+@pytest.fixture
+def function():
+    return Played()
+
+
+@pytest.fixture
+def calls(function):
+    calls = Calls(function, 2, Metrics())
+    yield calls
+    function.go_on.release(2)
+    calls.drain()
+
+
+@pytest.fixture
+def said(caplog):
+    """Its records are the closing lines."""
+    caplog.set_level(logging.INFO, "handler.serverless.calls")
+    return caplog
+
+
+def ended(calls, event, kind="RequestResponse", seconds=SOON, tail=None):
+    """Its answer, or its error."""
+    assert calls.take_place()
+    return calls.begin(Call(event, "id-1", kind, seconds, tail))
+
+
+def test_an_answer_is_json_and_has_one_closing_line(calls, said):
+    tail = Tail()
+    assert ended(calls, {"a": "é"}, tail=tail).result(SOON) == b'{"echo": {"a": "\\u00e9"}}'
+
+    line = json.loads(tail.text())
+    assert (line["level"], line["event"], line["request_id"]) == ("INFO", "invocation.done", "id-1")
+    assert (line["invocation_type"], line["reason"], line["seconds"] >= 0) == ("RequestResponse", None, True)
+
+
+@pytest.mark.parametrize(("kind", "level"), [("RequestResponse", "WARNING"), ("Event", "ERROR")])
+def test_a_function_s_error_says_what_to_do_loudest_where_nobody_else_hears_it(calls, said, kind, level):
+    assert ended(calls, {"fail": "RetryLater"}, kind).exception(SOON).kind == "RetryLater"
+
+    *_, line = said.records
+    assert (line.levelname, line.message, line.reason) == (level, "invocation.failed", "RetryLater")
+    assert (line.why, line.exc_info) == ("send a photo: é", None)
+
+
+def test_a_fault_of_ours_is_logged_with_its_trace(calls, said):
+    assert isinstance(ended(calls, {"divide": 0}).exception(SOON), ZeroDivisionError)
+
+    (line,) = said.records
+    assert (line.levelname, line.message, line.exc_info[0]) == ("ERROR", "invocation.failed", ZeroDivisionError)
+
+
+def test_a_call_that_nobody_waits_for_leaves_a_trace_when_it_is_taken(calls, function, said):
+    ended(calls, {"hold": 1}, "Event")
+    assert function.begun.acquire(timeout=SOON)
+    assert [line.message for line in said.records] == ["invocation.accepted"]
+
+
+@pytest.mark.parametrize(("kind", "end"), [("RequestResponse", "timed_out"), ("Event", "done")])
+def test_a_late_answer_is_one_only_where_nobody_waits_for_it(calls, said, kind, end):
+    ended(calls, {}, kind, seconds=0).result(SOON)
+    assert said.records[-1].message == f"invocation.{end}"
+
+
+def test_the_place_is_free_when_the_answer_is_there(calls):
+    for _ in range(5):
+        ended(calls, {}).result(SOON)
+    assert ended(calls, {"fail": "X"}).exception(SOON)
+    assert (calls.taken, calls.take_place(), calls.take_place(), calls.take_place()) == (0, True, True, False)
+    calls.give_back()
+    calls.give_back()
+
+
+def test_the_end_waits_for_all_calls_also_those_that_nobody_waits_for(calls, function):
+    answers = [ended(calls, {"hold": 1}, kind) for kind in ("Event", "RequestResponse")]
+    for _ in answers:
+        assert function.begun.acquire(timeout=SOON)
+    ending = threading.Thread(target=calls.drain)
+    ending.start()
+    assert ending.is_alive()
+    function.go_on.release(2)
+    ending.join(SOON)
+
+    assert [answer.result(0) for answer in answers] == [b'{"echo": {"hold": 1}}'] * 2
+    with pytest.raises(Stopping):
+        calls.begin(Call({}, "id-2", "Event", SOON))
+
+
+def test_each_tail_hears_its_own_call(calls, function):
+    tails = [Tail(), Tail()]
+    held = ended(calls, {"hold": 1}, tail=tails[0])
+    assert function.begun.acquire(timeout=SOON)
+    ended(calls, {"log": ["mine"]}, tail=tails[1]).result(SOON)
+    function.go_on.release()
+    held.result(SOON)
+
+    assert ["mine" in tail.text() for tail in tails] == [False, True]

@@ -1,0 +1,217 @@
+"""What a worker answers: always a reply that can travel between processes, read from real folders."""
+
+import os
+import pickle
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from handler.config.options import DEFAULTS, SIDECAR_BYTES
+from handler.workers import child
+from handler.workers.messages import Changed, Faulted, Finished, Gone, Job, Refused, Same, Sums
+from pipeline.models.catalog import Verified, card
+from pipeline.models.model_set import Kit
+from pipeline.types import Limits
+from sources.stores.base import Conflict
+from sources.stores.local import FileStore
+
+ROOT = Path(__file__).parents[3]
+PORTRAITS = ROOT / "tests" / "portraits"
+SMALL = (PORTRAITS / "sally_ride_small.jpg").read_bytes()
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    return FileStore(tmp_path)
+
+
+def job(inbox, path="anna.jpg", data=SMALL, known=None, **limits):
+    if data is not None:
+        (inbox.root / path).write_bytes(data)
+    return Job(inbox, path, DEFAULTS, {}, Limits(**limits), known)
+
+
+def answer(studio, job):
+    return travelled(child.answer(job, studio))
+
+
+def sum_of(data):
+    return sha256(data).hexdigest()
+
+
+def travelled(reply):
+    """As it arrives in the service."""
+    return pickle.loads(pickle.dumps(reply))  # noqa: S301 - its own bytes
+
+
+def test_a_photo_comes_back_as_portraits_with_its_sums_and_options(inbox, studio):
+    reply = answer(studio, job(inbox))
+
+    assert isinstance(reply, Finished)
+    assert reply.seen.sums == Sums(sum_of(SMALL), len(SMALL))
+    assert reply.seen.changed_ns == (inbox.root / "anna.jpg").stat().st_ctime_ns
+    assert {picture.kind for picture in reply.result.portraits[0].pictures} == {"png", "jpg"}
+    assert (reply.recipe["width"], reply.recipe["from"]["width"]) == (648, "default")
+
+
+def test_models_that_changed_since_they_were_verified_do_not_load(tmp_path):
+    model = Verified(card("u2netp"), tmp_path / "model.onnx", 0, 0)
+    code = (
+        "import pickle, sys\nfrom handler import modelworker\nfrom pipeline.errors import ModelError\n"
+        "try:\n    modelworker.load(pickle.load(sys.stdin.buffer))\nexcept ModelError as error:\n    print(error)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, input=pickle.dumps(Kit(model, model)), capture_output=True, check=True
+    )
+
+    assert b"model.onnx: No such file or directory. It was there at the start" in ended.stdout
+
+
+def test_content_that_is_known_is_not_worked_on_again(inbox, studio):
+    known = answer(studio, job(inbox)).seen.sums
+
+    assert isinstance(answer(studio, job(inbox, known=known)), Same)
+    (inbox.root / "anna.jpg.toml").write_text("width = 300")
+    assert isinstance(answer(studio, job(inbox, known=known)), Finished)
+
+
+def test_a_sidecar_s_options_are_used_and_its_time_counts(inbox, studio):
+    (inbox.root / "anna.jpg.toml").write_text("width = 300\nheight = 400")
+
+    reply = answer(studio, job(inbox))
+
+    assert (reply.result.portraits[0].pictures[0].width, reply.recipe["from"]["width"]) == (300, "sidecar")
+    assert reply.seen.sums.sidecar_sha256 == sum_of(b"width = 300\nheight = 400")
+    assert reply.seen.changed_ns >= (inbox.root / "anna.jpg.toml").stat().st_ctime_ns
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("width = ", "is not TOML"),
+        ("widht = 300", "widht"),
+        ("width = 3", "width"),
+        ("#" * (SIDECAR_BYTES + 1), "the limit is 65,536"),
+    ],
+)
+def test_a_sidecar_that_is_not_right_is_the_photo_s_answer(inbox, studio, text, said):
+    (inbox.root / "anna.jpg.toml").write_text(text)
+
+    reply = answer(studio, job(inbox))
+
+    assert isinstance(reply, Refused)
+    assert reply.reason == "invalid_options"
+    assert said in reply.hint
+
+
+def test_a_photo_without_a_face_is_refused_with_what_is_known_of_it(inbox, studio):
+    data = (PORTRAITS / "no_face_cat.png").read_bytes()
+
+    reply = answer(studio, job(inbox, "cat.png", data))
+
+    assert (reply.reason, reply.facts["faces"]) == ("no_face_detected", {"count": 0})
+    assert reply.facts["source"] == {"format": "PNG", "width": 451, "height": 300}
+    assert reply.recipe["width"] == 648
+
+
+def test_a_photo_over_the_limit_is_refused_unread_and_remembered(inbox, studio):
+    reply = answer(studio, job(inbox, max_bytes=1000))
+
+    assert reply.reason == "too_large"
+    assert "13,641 bytes; the limit is 1,000, set by FACECRAFT_MAX_UPLOAD_SIZE_MB" in reply.hint
+    assert reply.seen.sums == Sums(None, len(SMALL))
+    assert isinstance(answer(studio, job(inbox, known=reply.seen.sums, max_bytes=1000)), Same)
+    assert isinstance(answer(studio, job(inbox, known=reply.seen.sums)), Finished)  # the limit was raised
+
+
+@pytest.mark.parametrize("path", ["gone.jpg", "folder/gone.jpg"])
+def test_a_photo_that_is_gone(inbox, studio, path):
+    assert answer(studio, job(inbox, path, data=None)) == Gone()
+    assert child.look(job(inbox, path, data=None)) == Gone()
+
+
+def test_a_photo_that_may_not_be_read_is_a_fault_that_may_pass(inbox, studio):
+    (inbox.root / "anna.jpg").symlink_to("/etc/passwd")
+
+    reply = answer(studio, job(inbox, data=None))
+
+    assert isinstance(reply, Faulted)
+    assert reply.reason == "unreadable"
+
+
+class Writing(FileStore):
+    """Someone writes the photo whenever it is read."""
+
+    def read(self, path, limit=None):
+        if path.endswith(".toml"):
+            return FileStore.read(self, path, limit)
+        raise Conflict(f"{path!r} changed while it was read")
+
+
+def test_a_photo_that_changes_while_it_is_read(inbox, studio):
+    assert answer(studio, job(Writing(inbox.root))) == Changed()
+
+
+class Unpicklable(Exception):
+    """As native libraries raise them: it cannot travel."""
+
+    def __init__(self, number, text):
+        super().__init__(f"{number} {text}")
+        self.held = open(os.devnull)  # noqa: PTH123, SIM115 - what cannot be pickled
+
+    def __del__(self):
+        self.held.close()
+
+
+class Failing:
+    """A studio with a fault."""
+
+    device = "cpu"
+
+    def __init__(self, error):
+        self.error = error
+
+    def process(self, *_):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError("bad value"), MemoryError(), KeyError("x"), Unpicklable(7, "boom")])
+def test_an_error_in_the_pipeline_becomes_a_reply_with_its_traceback(inbox, error):
+    reply = answer(Failing(error), job(inbox))
+
+    assert isinstance(reply, Faulted)
+    assert reply.reason == "processing_error"
+    assert type(error).__name__ in reply.error
+
+
+def test_a_look_reads_and_does_no_more(inbox):
+    reply = child.look(job(inbox))
+
+    assert isinstance(reply, Same)
+    assert reply.seen.sums == Sums(sum_of(SMALL), len(SMALL))
+
+
+def test_what_cannot_be_read_is_looked_at_with_its_own_change_time(tmp_path):
+    """Else its report would carry no stamp that the next scan recognises, and the photo be tried for ever."""
+    (tmp_path / "anna.jpg").mkdir()
+    job = Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits())
+
+    reply = child.look(job)
+
+    assert isinstance(reply, Same)
+    assert reply.seen.changed_ns == (tmp_path / "anna.jpg").stat().st_ctime_ns
+
+
+def test_a_sidecar_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "anna.jpg").write_bytes(b"photo")
+    (tmp_path / "anna.jpg.toml").mkdir()
+
+    reply = child.look(Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits()))
+    answer = child.answer(Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits()), None)
+
+    assert isinstance(reply, Same)
+    assert isinstance(answer, Faulted)
+    assert "its sidecar cannot be read" in answer.error

@@ -1,0 +1,195 @@
+"""The watch on its own: what it reports, and what it does where the system gives no events."""
+
+import logging
+import os
+import queue
+import resource
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent
+
+from sources.folder.watcher import Watcher
+from tests.sources.folder.folder_helpers import reads_only_what_it_may
+
+ROOT = Path(__file__).parents[3]
+SOON = 10.0
+
+
+class Ear:
+    """Keeps what was reported until it is asked for."""
+
+    def __init__(self):
+        self.heard = queue.Queue()
+
+    def __call__(self, kind, path):
+        self.heard.put((kind, path))
+
+    def until(self, *expected):
+        while self.heard.get(timeout=SOON) != expected:
+            pass
+
+
+@pytest.fixture
+def ear():
+    return Ear()
+
+
+@pytest.fixture
+def watcher(tmp_path, ear):
+    watcher = Watcher(os.fspath(tmp_path), ear)
+    watcher.attach()
+    yield watcher
+    watcher.close()
+
+
+def test_files_and_folders_are_reported(tmp_path, ear, watcher):
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    ear.until("created", "a.jpg")
+    ear.until("unfinished", "a.jpg")
+    ear.until("changed", "a.jpg")
+    (tmp_path / "a.jpg").rename(tmp_path / "b.jpg")
+    ear.until("gone", "a.jpg")
+    ear.until("created", "b.jpg")
+    (tmp_path / "b.jpg").unlink()
+    ear.until("gone", "b.jpg")
+    (tmp_path / "folder").mkdir()
+    ear.until("folder", "folder")
+    (tmp_path / "folder").rename(tmp_path / "renamed")
+    ear.until("folder", "renamed")
+
+
+def test_reading_is_not_reported(tmp_path, ear, watcher):
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    ear.until("changed", "a.jpg")
+    (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "last.jpg").touch()
+    assert ear.heard.get(timeout=SOON) == ("created", "last.jpg")
+
+
+def test_a_folder_that_is_heard_again_is_reported_once(tmp_path, ear, watcher):
+    (tmp_path / "folder").mkdir()
+    for folder in ("", "folder", "", "folder"):
+        watcher.hear(folder)
+    ear.until("folder", "folder")
+    os.mkfifo(tmp_path / "folder" / "a.jpg")
+    os.mkfifo(tmp_path / "b.jpg")
+    assert [ear.heard.get(timeout=SOON) for _ in range(2)] == [("created", "folder/a.jpg"), ("created", "b.jpg")]
+
+
+def test_a_folder_that_is_heard_under_two_names_stays_heard_under_the_new_one(tmp_path, ear, watcher):
+    (tmp_path / "old").mkdir()
+    watcher.hear("old")
+    (tmp_path / "old").rename(tmp_path / "new")
+    watcher.hear("new")
+    ear.until("folder", "new")  # the thread has forgotten the old name by now
+    os.mkfifo(tmp_path / "new" / "a.jpg")
+    assert ear.heard.get(timeout=SOON) == ("created", "new/a.jpg")
+
+
+def test_dropped_events_are_reported_once_however_many_folders_are_heard(tmp_path, ear, watcher):
+    (tmp_path / "folder").mkdir()
+    watcher.hear("folder")
+    ear.until("folder", "folder")
+    watcher._ear._queue.handle_event(InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b""))
+    assert ear.heard.get(timeout=SOON) == ("overflow", "")
+    assert ear.heard.empty()
+
+
+def test_a_root_that_is_removed_is_reported_and_heard_again_when_it_is_back(tmp_path, ear):
+    root = tmp_path / "root"
+    root.mkdir()
+    watcher = Watcher(os.fspath(root), ear)
+    watcher.attach()
+    root.rmdir()
+    ear.until("lost", "")
+    with pytest.raises(FileNotFoundError):
+        watcher.attach()
+    root.mkdir()
+    watcher.attach()
+    (root / "a.jpg").touch()
+    ear.until("created", "a.jpg")
+    watcher.close()
+
+
+def test_attaching_again_keeps_what_works(watcher):
+    before = set(threading.enumerate())
+    watcher.attach()
+    assert set(threading.enumerate()) == before
+
+
+def test_closing_ends_all_threads_and_reports_nothing(tmp_path, ear):
+    before = set(threading.enumerate())
+    watcher = Watcher(os.fspath(tmp_path), ear)
+    watcher.attach()
+    watcher.close()
+    assert set(threading.enumerate()) == before
+    assert ear.heard.empty()
+
+
+@pytest.mark.parametrize("free", [0, 1, 2])
+def test_without_events_it_polls_and_says_so_once_and_recovers(tmp_path, ear, caplog, free):
+    watcher = Watcher(os.fspath(tmp_path), ear)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = _open_files()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_next_free() + free, limits[1]))
+    try:
+        watcher.attach()
+        watcher.attach()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (watcher.mode, _open_files()) == ("polling", before)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "sysctl" in caplog.text
+    watcher.attach()
+    assert watcher.mode == "events"
+    watcher.close()
+
+
+def test_a_root_that_may_not_be_heard_is_polled_and_costs_no_open_files(tmp_path, ear, caplog):
+    (tmp_path / "locked").mkdir(mode=0)
+    watcher, before = Watcher(os.fspath(tmp_path / "locked"), ear), _open_files()
+    with reads_only_what_it_may():
+        watcher.attach()
+        watcher.attach()
+    assert (watcher.mode, _open_files()) == ("polling", before)
+    assert "Permission denied" in caplog.text
+
+
+def test_a_watch_that_ends_as_soon_as_it_begins_leaves_no_open_files(tmp_path, ear):
+    before = _open_files()
+    for _ in range(50):
+        watcher = Watcher(os.fspath(tmp_path), ear)
+        watcher.attach()
+        watcher.close()
+    assert _open_files() == before
+
+
+NO_INOTIFY = """
+import ctypes, sys, types
+ctypes.CDLL = lambda name: types.SimpleNamespace(_name=name)
+from sources.watch import Watcher
+watcher = Watcher(sys.argv[1], print)
+watcher.attach()
+print(watcher.mode)
+"""
+
+
+def test_where_the_system_has_no_inotify_it_polls_and_says_so(tmp_path):
+    command = [sys.executable, "-c", NO_INOTIFY, os.fspath(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "polling\n"
+    assert "this system has no inotify" in ended.stderr
+
+
+def _next_free():
+    descriptor = os.dup(0)
+    os.close(descriptor)
+    return descriptor
+
+
+def _open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
