@@ -4,7 +4,7 @@ from pathlib import Path
 
 from handler.config.load import load_common
 from handler.models import libraries
-from handler.models.select import build_kit
+from handler.models.select import build_model_set
 
 MODELS = Path("/app/models")
 
@@ -20,9 +20,9 @@ def load(landmarks: str, restore: str) -> None:
         }
     )
     libraries.prepare()
-    from pipeline.pipeline import Studio  # noqa: PLC0415  # its libraries had to be prepared first
+    from pipeline.pipeline import PortraitPipeline  # noqa: PLC0415  # its libraries had to be prepared first
 
-    Studio(build_kit(settings))
+    PortraitPipeline(build_model_set(settings))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import Final, Protocol
 
 from handler.config.load import load_lambda
 from handler.serverless.invocation import Answer, FunctionError, Invocation
-from handler.serverless.runtime import Environment
+from handler.serverless.runtime import LambdaRuntime
 
 
 class Context(Protocol):
@@ -16,7 +16,7 @@ class Context(Protocol):
     def get_remaining_time_in_millis(self) -> int: ...
 
 
-_environment: Final = Environment(load_lambda())
+_environment: Final = LambdaRuntime(load_lambda())
 
 
 def lambda_handler(event: object, context: Context) -> Answer:

@@ -17,7 +17,7 @@ from pipeline.image.affine import apply, coverage, inverse, sample, scale_of
 from pipeline.image.affine import compose as joined
 from pipeline.image.decode import decode
 from pipeline.image.provenance import mark, refuse_own
-from pipeline.models.model_set import Kit
+from pipeline.models.model_set import ModelSet
 from pipeline.recipe import Recipe
 from pipeline.restore.restoration import MOST_FACES, Network, Restoration, Restored, blended
 from pipeline.stopwatch import Stopwatch
@@ -30,10 +30,10 @@ _LEAST_EYES: Final = 5.0
 _ENLARGED: Final = 2.0
 
 
-class Studio:
+class PortraitPipeline:
     """All models, loaded once; then one photo at a time. `network` takes the place of the kit's restorer."""
 
-    def __init__(self, kit: Kit, network: Network | None = None) -> None:
+    def __init__(self, kit: ModelSet, network: Network | None = None) -> None:
         for model in kit.models:
             model.still()
         self._kit = kit
@@ -234,7 +234,7 @@ def _finished(portrait: Portrait, restored: tuple[Restored, ...], *, enhance: bo
     return replace(portrait, pixels=_toned(portrait, pixels) if enhance else pixels)
 
 
-def _restorer(kit: Kit, device: str) -> Network | None:
+def _restorer(kit: ModelSet, device: str) -> Network | None:
     if kit.restorer is None:
         return None
     from pipeline.restore.restorer import Restorer  # noqa: PLC0415  # without restoration torch is neither loaded nor needed

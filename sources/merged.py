@@ -40,7 +40,7 @@ class _Lane:
     crashed: bool = False
 
 
-class Several:
+class MergedSource:
     """Takes turns. A source is asked for an event only while someone waits for one."""
 
     def __init__(self, sources: Sequence[Member]) -> None:

@@ -50,17 +50,17 @@ def models_dir(models: Path) -> Path:
 
 def kit(models: Path, landmarks: str = "landmarks_68", cutout: str = "u2netp"):
     from pipeline.models.catalog import verified
-    from pipeline.models.model_set import Kit
+    from pipeline.models.model_set import ModelSet
 
-    return Kit(verified(models, landmarks), verified(models, cutout), verified(models, "mmod"), device="cpu")
+    return ModelSet(verified(models, landmarks), verified(models, cutout), verified(models, "mmod"), device="cpu")
 
 
 @pytest.fixture(scope="session")
 def studio(models: Path):
     """A studio with the real detector and predictor and the smallest real cut-out model."""
-    from pipeline.pipeline import Studio
+    from pipeline.pipeline import PortraitPipeline
 
-    return Studio(kit(models))
+    return PortraitPipeline(kit(models))
 
 
 @pytest.fixture(scope="session")

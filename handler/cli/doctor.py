@@ -13,12 +13,12 @@ from handler.outbox.originals import moved_to
 from handler.outbox.paths import report_path
 from handler.outbox.reports import REPLAY, Report, known_sums, read_report
 from handler.workers import child
-from handler.workers.messages import Changed, Faulted, Job, Refused, Reply, Same, Seen
+from handler.workers.messages import Changed, Faulted, Job, PhotoVersion, Refused, Reply, Same
 from pipeline.errors import PhotoRejected
 from pipeline.image.probe import open_photo
 from pipeline.image.provenance import refuse_own
 from sources.filters import photo_of, why_ignored
-from sources.folder.stability import Look, NoPhoto, has_trailer, look_at
+from sources.folder.stability import FileSnapshot, NotAPhoto, has_trailer, take_snapshot
 from sources.stores.base import Blob, Conflict
 from sources.stores.location import store_at
 
@@ -73,8 +73,8 @@ class Doctor:
 
     def _by_look(self, path: str) -> Verdict:
         try:
-            look = look_at(self._root, path)
-        except NoPhoto as error:
+            look = take_snapshot(self._root, path)
+        except NotAPhoto as error:
             return Verdict(False, f"is ignored: it is {error}")
         report, _ = read_report(self._outbox, path)
         if look is None:
@@ -112,7 +112,7 @@ class Doctor:
         other = "is done, with other options than it would have now"
         return Verdict(True, f"{other}; {self._report(path)}; {again[:-1]} --recipe` does it anew")
 
-    def _unripe(self, path: str, look: Look) -> Verdict | None:
+    def _unripe(self, path: str, look: FileSnapshot) -> Verdict | None:
         """Whether it waits for quiet; a service measures that from its own first look."""
         still = (time.time_ns() - look.changed_ns) / 1e9
         wanted = self._settings.settle_seconds
@@ -163,7 +163,7 @@ def _is_about(report: Report, reply: Reply) -> bool:
     return isinstance(reply, Same) and reply.seen.sums == known_sums(report)
 
 
-def _foreseen(job: Job, photo: Blob, sidecar: Blob | None, seen: Seen) -> Reply:
+def _foreseen(job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion) -> Reply:
     """What can be told of a photo without models."""
     try:
         child.resolved_for(job, photo, sidecar)

@@ -11,7 +11,7 @@ from handler.outbox.attempts import Attempts
 from handler.outbox.metadata import options_in
 from handler.outbox.originals import moved_to
 from handler.outbox.reports import Report, digest, reports
-from handler.outbox.writer import Sink
+from handler.outbox.writer import OutboxWriter
 from pipeline.errors import PhotoRejected
 from sources.filters import SIDECAR
 from sources.stores.base import Conflict, TooLarge
@@ -75,7 +75,7 @@ class Replay:
             return Replayed(path, "left", "a service works on it now")
         try:
             self.attempts.done(path)  # what is left of it must not count against the new attempts
-            Sink(self._outbox).replay(path, report, replaces=version)
+            OutboxWriter(self._outbox).replay(path, report, replaces=version)
         except Conflict:
             return Replayed(path, "left", "a service has just settled it anew")
         if store is self._outbox:

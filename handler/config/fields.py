@@ -9,13 +9,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Sec
 from handler.config.options import Presets
 from handler.config.presets import built_in, load
 from handler.config.sources import Name, parsed
-from sources.stores.location import Place
+from sources.stores.location import Location
 from sources.stores.s3 import S3Store
 
 _URI: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
-def place(value: object) -> Place:
+def place(value: object) -> Location:
     """ValueError where it is neither a folder nor a bucket."""
     text = str(value)
     if text.startswith("s3://"):
@@ -81,7 +81,7 @@ def presets_at(value: object) -> Presets:
     return load(_path(value)) if isinstance(value, str | Path) else built_in()
 
 
-PlaceValue = Annotated[Place, PlainValidator(place)]
+LocationValue = Annotated[Location, PlainValidator(place)]
 File = Annotated[Path, BeforeValidator(_path)]
 Device = Annotated[str, BeforeValidator(lower), AfterValidator(_device)]
 Host = Annotated[str, AfterValidator(_host)]

@@ -17,7 +17,7 @@ from pipeline.recipe import OptionError, nearest, shown
 
 __all__ = [
     "CommonSettings",
-    "Row",
+    "SettingRow",
     "Settings",
     "SettingsError",
     "documented",
@@ -73,7 +73,7 @@ class _Given(NamedTuple):
     value: object
 
 
-class Row(NamedTuple):
+class SettingRow(NamedTuple):
     """One setting for the reader: the variable's name, its default in words, what it means."""
 
     name: str
@@ -216,23 +216,23 @@ def _about(field: str, kind: type[CommonSettings] = Settings) -> About:
     return next(each for each in kind.model_fields[field].metadata if isinstance(each, About))
 
 
-def documented() -> list[Row]:
+def documented() -> list[SettingRow]:
     """Every variable that is accepted, in the order of a reader's interest."""
     folders = [name for name in Settings.model_fields if name not in CommonSettings.model_fields]
     rows = [_row(name) for name in (*folders, *CommonSettings.model_fields)]
-    older = [Row(PREFIX + name, "", f"Older name of `{PREFIX}{new}`") for name, new in OLDER_NAMES.items()]
+    older = [SettingRow(PREFIX + name, "", f"Older name of `{PREFIX}{new}`") for name, new in OLDER_NAMES.items()]
     idle = [
-        Row(PREFIX + name, "", f"Accepted with a warning, without effect: {why}")
+        SettingRow(PREFIX + name, "", f"Accepted with a warning, without effect: {why}")
         for name, why in WITHOUT_EFFECT.items()
     ]
     return rows + older + idle
 
 
-def _row(field: str) -> Row:
+def _row(field: str) -> SettingRow:
     about = _about(field)
     default = Settings.model_fields[field].default
     words = str(default).lower() if isinstance(default, bool) else str(default)
-    return Row(PREFIX + field.upper(), about.default or words, about.meaning)
+    return SettingRow(PREFIX + field.upper(), about.default or words, about.meaning)
 
 
 def settings_table() -> str:

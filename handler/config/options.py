@@ -19,7 +19,7 @@ _SHOWN_FAULTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedOptions:
     """A recipe, and for each option where it came from: `default`, `settings`, `preset:linkedin`, `metadata`,
     `sidecar` or `invocation`."""
 
@@ -27,13 +27,13 @@ class Resolved:
     origins: Mapping[str, str]
 
 
-DEFAULTS: Final = Resolved(Recipe(), dict.fromkeys(OPTIONS, "default"))
+DEFAULTS: Final = ResolvedOptions(Recipe(), dict.fromkeys(OPTIONS, "default"))
 
 
-def layered(base: Resolved, values: Mapping[str, Value], origin: str) -> Resolved:
+def layered(base: ResolvedOptions, values: Mapping[str, Value], origin: str) -> ResolvedOptions:
     """`base` with some options replaced."""
     recipe = replace(base.recipe, **values)  # type: ignore[arg-type]  # Recipe checks each value itself
-    return Resolved(recipe, {**base.origins, **dict.fromkeys(values, origin)})
+    return ResolvedOptions(recipe, {**base.origins, **dict.fromkeys(values, origin)})
 
 
 def parse_all(values: Mapping[str, object]) -> tuple[dict[str, Value], list[OptionError]]:
@@ -67,12 +67,12 @@ def preset_of(path: str, presets: Presets) -> str | None:
 
 
 def resolve(
-    base: Resolved,
+    base: ResolvedOptions,
     path: str,
     presets: Presets,
     sidecar: bytes | None = None,
     metadata: Mapping[str, str] | None = None,
-) -> Resolved:
+) -> ResolvedOptions:
     """The options of the photo at `path` below the inbox; `metadata` are those that its object carries.
 
     PhotoRejected where its metadata or its sidecar are not right.
@@ -85,12 +85,12 @@ def resolve(
     return base if sidecar is None else layered(base, _from_sidecar(sidecar), "sidecar")
 
 
-def invoked(base: Resolved, options: Mapping[str, object]) -> Resolved:
+def invoked(base: ResolvedOptions, options: Mapping[str, object]) -> ResolvedOptions:
     """`base` with the options of a photo that came with its call. PhotoRejected where they are not right."""
     return layered(base, _right(options, "the invocation"), "invocation") if options else base
 
 
-def recipe_facts(resolved: Resolved) -> dict[str, Any]:
+def recipe_facts(resolved: ResolvedOptions) -> dict[str, Any]:
     """The report's `recipe`: digest, every option, and `from`, where each one came from."""
     recipe = resolved.recipe
     return {"digest": recipe.digest, **recipe.as_dict(), "from": dict(resolved.origins)}

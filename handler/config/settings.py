@@ -26,7 +26,7 @@ from handler.config.fields import (
     Host,
     Hours,
     Level,
-    PlaceValue,
+    LocationValue,
     QueueUrl,
     Seconds,
     Sources,
@@ -35,13 +35,13 @@ from handler.config.fields import (
     lower,
     presets_at,
 )
-from handler.config.options import DEFAULTS, Presets, Resolved, layered
+from handler.config.options import DEFAULTS, Presets, ResolvedOptions, layered
 from handler.config.presets import built_in
 from handler.config.sources import Name, chosen, without_effect
 from handler.outbox.originals import What
 from pipeline.recipe import OPTIONS, FacePolicy, Restore, parse_option
 from pipeline.types import Limits
-from sources.stores.location import Place
+from sources.stores.location import Location
 from sources.stores.s3 import S3Store
 
 _RECIPE: Final = MappingProxyType(
@@ -213,7 +213,7 @@ class CommonSettings(BaseSettings):
         """Lines for the log: what was set and changes nothing."""
         return self._warnings
 
-    def recipe(self) -> Resolved:
+    def recipe(self) -> ResolvedOptions:
         """The options that hold where no preset or sidecar says otherwise."""
         values = {option: getattr(self, field) for field, option in _RECIPE.items() if field in self.model_fields_set}
         if self.model_fields_set.intersection(_BACKGROUND):
@@ -234,16 +234,17 @@ class Settings(CommonSettings):
     """All settings of the service."""
 
     inbox: Annotated[
-        PlaceValue, About("Where the photos are: a folder, or `s3://bucket/prefix`", "/inbox", _PLACE.format("/inbox"))
+        LocationValue,
+        About("Where the photos are: a folder, or `s3://bucket/prefix`", "/inbox", _PLACE.format("/inbox")),
     ]
     outbox: Annotated[
-        PlaceValue,
+        LocationValue,
         About("Where portraits and reports go: a folder, or `s3://bucket/prefix`", "/outbox", _PLACE.format("/outbox")),
     ]
 
     @field_validator("inbox", mode="after")
     @classmethod
-    def _taggable(cls, value: Place, info: ValidationInfo) -> Place:
+    def _taggable(cls, value: Location, info: ValidationInfo) -> Location:
         if isinstance(value, Path) and info.data.get("after") == "tag":
             raise ValueError("is a folder, and files have no tags; write FACECRAFT_AFTER=keep, move or delete")
         return value
@@ -269,7 +270,7 @@ class Settings(CommonSettings):
         return (*super().warnings, *without_effect(self.announcers(), queue=queue, token=token))
 
 
-def refuse_overlap(inbox: Place, outbox: Place) -> None:
+def refuse_overlap(inbox: Location, outbox: Location) -> None:
     """ValueError where one of the two lies in the other."""
     match inbox, outbox:
         case (Path(), Path()):

@@ -163,7 +163,7 @@ def _trouble(failed: Fetched, results: Sequence[Fetched], *, strict: bool) -> tu
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ModelRow:
     """One line of `models list`. `problem` is empty where the file is the published one."""
 
     card: ModelCard
@@ -172,20 +172,20 @@ class Row:
     problem: str = ""
 
 
-def inspect(cards: Sequence[ModelCard], models_dir: Path, overrides: Mapping[str, Path] = NO_OVERRIDES) -> list[Row]:
+def inspect(cards: Sequence[ModelCard], models_dir: Path, overrides: Mapping[str, Path] = NO_OVERRIDES) -> list[ModelRow]:
     """The state of each model's file; every byte is read."""
     return [_row(each, locate(models_dir, each, overrides)) for each in cards]
 
 
-def _row(wanted: ModelCard, path: Path) -> Row:
+def _row(wanted: ModelCard, path: Path) -> ModelRow:
     try:
         check(wanted, path)
     except ModelError as error:
-        return Row(wanted, path, "wrong" if path.exists() else "missing", str(error))
-    return Row(wanted, path, "ok")
+        return ModelRow(wanted, path, "wrong" if path.exists() else "missing", str(error))
+    return ModelRow(wanted, path, "ok")
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[ModelRow]) -> str:
     """The rows as text, a line each, under a head."""
     lines = [("NAME", "FILE", "MB", "STATE", "LICENCE", "PURPOSE")]
     for row in rows:
@@ -216,7 +216,7 @@ def run_verify(names: Sequence[str], models_dir: Path, overrides: Mapping[str, P
     return int(bool(bad))
 
 
-def _must(row: Row, names: Sequence[str], have: set[str]) -> bool:
+def _must(row: ModelRow, names: Sequence[str], have: set[str]) -> bool:
     """Whether the service, or whoever named it, cannot do without this missing model."""
     name = row.card.name
     optional = name in _OPTIONAL or name not in _NEEDED or (name == _CUTOUT and _FALLBACK in have)

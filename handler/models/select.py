@@ -7,11 +7,11 @@ from handler.models import libraries
 from handler.config.settings import CommonSettings
 from pipeline.models.device import CUDA, chosen
 from pipeline.errors import ModelError
-from pipeline.models.model_set import Kit
+from pipeline.models.model_set import ModelSet
 from pipeline.models.catalog import Verified, card, cutout_model, locate, verified
 
 
-def build_kit(settings: CommonSettings) -> Kit:
+def build_model_set(settings: CommonSettings) -> ModelSet:
     """Verify the models that a portrait needs, every byte. ModelError says what is wrong with which, and the fix."""
     landmarks = _landmarks(settings)
     with ThreadPoolExecutor() as files:  # to read them is most of it, and several are read faster than one
@@ -22,7 +22,7 @@ def build_kit(settings: CommonSettings) -> Kit:
         identity = files.submit(_if_present, settings, "identity") if will_restore(settings) else None
     model = points.result()  # of several faults the first one is told
     restorer, unrestored = restoring.result()
-    return Kit(
+    return ModelSet(
         landmarks=model,
         cutout=cutout.result(),
         mmod=mmod.result(),
@@ -85,7 +85,7 @@ def _if_present(settings: CommonSettings, name: str) -> Verified | None:
 def faults(settings: CommonSettings) -> list[str]:
     """What is wrong with the models, one line each, with the fix; empty where all is well."""
     try:
-        build_kit(settings)
+        build_model_set(settings)
         _check_device(settings.device)
     except ModelError as error:
         return [str(error)]

@@ -13,7 +13,7 @@ from typing import Final
 
 from handler.outbox.paths import ATTEMPTS, attempt_path, report_path
 from pipeline.reasons import REASONS
-from sources.stores.base import STATE, Claim, Conflict, Outbox
+from sources.stores.base import STATE, Conflict, Lease, Outbox
 
 SERVICES: Final = f"{STATE}/services"
 _MAX_ERROR: Final = 2000
@@ -48,7 +48,7 @@ class Attempts:
     def __init__(self, outbox: Outbox, *, always_alone: bool = False) -> None:
         self._outbox, self._always_alone = outbox, always_alone
         self._service = uuid.uuid4().hex
-        self._lock: Claim | None = None
+        self._lock: Lease | None = None
         self._coming_alive = threading.Lock()
         self._suspects: set[str] = set()
 

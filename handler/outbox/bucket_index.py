@@ -11,7 +11,7 @@ from handler.outbox.paths import report_path, report_paths
 from handler.outbox.reports import last_changed
 from handler.outbox.writer import SIZES, WITH_SIDECAR
 from sources.filters import SIDECAR
-from sources.stores.base import Entry
+from sources.stores.base import ListedObject
 from sources.stores.local import FileStore
 from sources.stores.s3 import S3Store
 from sources.stores.s3_stamps import STAMP
@@ -43,11 +43,11 @@ class ReportObjects:
     def place(self, path: str) -> str:
         return _place(path)
 
-    def covers(self, entry: Entry, stamp_ns: int, *, sidecar: bool) -> bool:
+    def covers(self, entry: ListedObject, stamp_ns: int, *, sidecar: bool) -> bool:
         later = stamp_ns // _SECOND > entry.changed_ns // _SECOND
         return self.dated and later and "-" not in entry.etag and stamp_ns % 2 == sidecar
 
-    def about(self, photo: str, entry: Entry, stamp_ns: int) -> bool:  # noqa: ARG002 - that of the listing is a date
+    def about(self, photo: str, entry: ListedObject, stamp_ns: int) -> bool:  # noqa: ARG002 - that of the listing is a date
         etag = entry.etag if entry.path == photo else self.inbox.version(photo)
         if etag is None:
             return True
@@ -75,10 +75,10 @@ class ReportFiles:
     def place(self, path: str) -> str:
         return _place(path)
 
-    def covers(self, entry: Entry, stamp_ns: int, *, sidecar: bool) -> bool:  # noqa: ARG002 - an mtime tells only time
+    def covers(self, entry: ListedObject, stamp_ns: int, *, sidecar: bool) -> bool:  # noqa: ARG002 - an mtime tells only time
         return abs(stamp_ns - entry.changed_ns) < self.outbox.granularity()
 
-    def about(self, photo: str, entry: Entry, stamp_ns: int) -> bool:
+    def about(self, photo: str, entry: ListedObject, stamp_ns: int) -> bool:
         if entry.path != photo and not self.inbox.exists(photo):
             return True
         return abs(stamp_ns - last_changed(self.inbox, photo)) < self.outbox.granularity()

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from sources.stores.location import AnyStore, Place
+from sources.stores.location import AnyStore, Location
 from sources.stores.s3 import S3Store
 
 _TICK: Final = 0.2
@@ -16,13 +16,13 @@ _LOOK_SECONDS: Final = 25.0
 """How often it is looked for services that died: in a bucket one seems to live for 35 s after its death."""
 
 
-class OutboxWatch:
+class OutboxHealth:
     """Asks from a thread of its own, until `ended` is set: a hung mount must not hang /ready.
 
     `look` is called now and then while all is well; its OSError is the outbox's trouble too.
     """
 
-    def __init__(self, outbox: AnyStore, place: Place, ended: threading.Event, look: Callable[[], object]) -> None:
+    def __init__(self, outbox: AnyStore, place: Location, ended: threading.Event, look: Callable[[], object]) -> None:
         self._outbox, self._place, self._ended, self._look = outbox, place, ended, look
         self._next_look = 0.0
         self._thread = threading.Thread(target=self._watch, name="pulse", daemon=True)

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from handler.config.options import SIDECAR_BYTES
 from handler.outbox.paths import original_place, other_original
 from handler.outbox.reports import Report, reported_sums
-from handler.workers.messages import Sums
+from handler.workers.messages import Checksums
 from sources.filters import SIDECAR
 from sources.stores.base import Blob, Conflict, TooLarge
 from sources.stores.local import FileStore
@@ -22,7 +22,7 @@ TAG: Final = ("facecraft", "done")
 
 
 @dataclass(frozen=True, slots=True)
-class After:
+class AfterPolicy:
     """Takes done photos out of the inbox, or tags them; `keep` leaves them as they are."""
 
     inbox: AnyStore
@@ -38,7 +38,7 @@ class After:
         """Whether nothing is left in the inbox once it has acted."""
         return self.what in ("move", "delete")
 
-    def act(self, path: str, sums: Sums) -> None:
+    def act(self, path: str, sums: Checksums) -> None:
         """Tag the photo, or take it and its sidecar out of the inbox; `sums` tell what was worked on.
 
         Conflict where they are others by now, or others have their places; OSError where they cannot go.

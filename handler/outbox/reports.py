@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from handler.outbox.metadata import provenance
 from handler.outbox.paths import report_folder, report_path, report_paths, reported_path
-from handler.workers.messages import Sums
+from handler.workers.messages import Checksums
 from sources.filters import SIDECAR
 from sources.stores.base import Conflict, Outbox, Store, TooLarge
 
@@ -57,17 +57,17 @@ def last_changed(inbox: Store, path: str) -> int:
     return max(inbox.changed(path), inbox.changed(f"{path}{SIDECAR}"))
 
 
-def known_sums(report: Report | None) -> Sums | None:
+def known_sums(report: Report | None) -> Checksums | None:
     """What need not be worked on again: as `reported_sums`, but None where it is to be replayed."""
     return None if report is None or REPLAY in report else reported_sums(report)
 
 
-def reported_sums(report: Report | None) -> Sums | None:
+def reported_sums(report: Report | None) -> Checksums | None:
     """The sums of what the report is about; None where there is none or it does not say."""
     source = _source(report)
     if not isinstance(source.get("bytes"), int):
         return None
-    return Sums(source.get("sha256"), source["bytes"], source.get("sidecar_sha256"))
+    return Checksums(source.get("sha256"), source["bytes"], source.get("sidecar_sha256"))
 
 
 def digest(report: Report) -> str | None:
@@ -111,7 +111,7 @@ def unsettled_stamp(changed_ns: int, granularity: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class ReportStore:
     """The reports of one outbox."""
 
     outbox: Outbox

@@ -8,9 +8,9 @@ from typing import Final
 
 from handler.outbox.attempts import Attempts
 from handler.outbox.paths import INVOCATIONS
-from handler.outbox.writer import Sink
+from handler.outbox.writer import OutboxWriter
 from sources.scanning.source import Count
-from sources.stores.base import Conflict, Entry, Outbox
+from sources.stores.base import Conflict, ListedObject, Outbox
 
 _log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ _HOUR: Final = 3600.0
 _NOT_OURS: Final = ("reports/", "originals/")
 
 
-class Cleanup:
+class Retention:
     """Looks through the outbox at the start and every hour, in a thread of its own, until `ended` is set.
 
     A photo's images go when its report was written longer ago than `hours`; the report stays, or the photo would be
@@ -28,7 +28,7 @@ class Cleanup:
     def __init__(
         self, outbox: Outbox, attempts: Attempts, hours: float | None, ended: threading.Event, on_count: Count
     ) -> None:
-        self._sink, self._attempts, self._ended, self._count = Sink(outbox), attempts, ended, on_count
+        self._sink, self._attempts, self._ended, self._count = OutboxWriter(outbox), attempts, ended, on_count
         self._seconds = (hours or 0) * _HOUR
         self._thread = threading.Thread(target=self._keep_looking, name="cleanup", daemon=True)
 
@@ -72,7 +72,7 @@ class Cleanup:
         return 1
 
 
-def _may_go(entry: Entry, before_ns: int) -> bool:
+def _may_go(entry: ListedObject, before_ns: int) -> bool:
     return (
         0 < entry.changed_ns < before_ns
         and entry.path.endswith((".png", ".jpg"))

@@ -38,7 +38,7 @@ class _Taken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Sink:
+class OutboxWriter:
     """Writes into one outbox. Everything may raise OSError: the outbox is full, read-only or away."""
 
     outbox: Outbox

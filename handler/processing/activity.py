@@ -10,7 +10,7 @@ from handler.telemetry.metrics import Metrics
 from sources.events import Event
 
 
-class Board:
+class Activity:
     """Hears of every photo that is taken and settled; safe to use from any thread."""
 
     def __init__(self, metrics: Metrics, progress: Progress | None = None) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Turnstile:
+class PhotoLocks:
     """Many may pass `together`; whoever passes `alone` waits until nobody is inside, and keeps the others out."""
 
     def __init__(self) -> None:

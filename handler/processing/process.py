@@ -7,17 +7,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from handler.config.options import Presets, Resolved
+from handler.config.options import Presets, ResolvedOptions
 from handler.config.settings import CommonSettings
 from handler.outbox.attempts import Attempts, InWork
 from handler.outbox.metadata import made_from
-from handler.outbox.originals import After
-from handler.outbox.reports import Ledger, known_sums, trusted_stamp, unsettled_stamp
-from handler.outbox.writer import Sink
+from handler.outbox.originals import AfterPolicy
+from handler.outbox.reports import ReportStore, known_sums, trusted_stamp, unsettled_stamp
+from handler.outbox.writer import OutboxWriter
 from handler.processing import report
-from handler.processing.exclusive import Turnstile
+from handler.processing.exclusive import PhotoLocks
 from handler.processing.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
-from handler.workers.messages import Away, Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
+from handler.workers.messages import (
+    Away,
+    Changed,
+    Checksums,
+    Faulted,
+    Finished,
+    Gone,
+    Job,
+    PhotoVersion,
+    Refused,
+    Reply,
+    Same,
+)
 from handler.workers.pool import PoolUnavailable
 from handler.workers.process import WorkerDied, WorkerTimedOut
 from pipeline.errors import PhotoRejected
@@ -60,13 +72,13 @@ class Process:
     """Callable: Event -> Outcome. Never raises for a photo's sake."""
 
     inbox: AnyStore
-    ledger: Ledger
-    sink: Sink
+    ledger: ReportStore
+    sink: OutboxWriter
     attempts: Attempts
-    after: After
+    after: AfterPolicy
     pool: Pool
-    turnstile: Turnstile
-    base: Resolved
+    turnstile: PhotoLocks
+    base: ResolvedOptions
     presets: Presets
     limits: Limits
     max_attempts: int
@@ -80,12 +92,12 @@ class Process:
         """As the settings say."""
         return cls(
             inbox=inbox,
-            ledger=Ledger(outbox),
-            sink=Sink(outbox),
+            ledger=ReportStore(outbox),
+            sink=OutboxWriter(outbox),
             attempts=attempts,
-            after=After(inbox, outbox, settings.after),
+            after=AfterPolicy(inbox, outbox, settings.after),
             pool=pool,
-            turnstile=Turnstile(),
+            turnstile=PhotoLocks(),
             base=settings.recipe(),
             presets=settings.presets,
             limits=settings.limits(),
@@ -176,7 +188,7 @@ class Process:
             case Faulted(reason, error):
                 return self._failure(event, standing, reason, error)
 
-    def _over(self, event: Event, seen: Seen, outcome: Outcome) -> Outcome:
+    def _over(self, event: Event, seen: PhotoVersion, outcome: Outcome) -> Outcome:
         """Its report stands. Where the photo is another one by now, dates may hide that, and a marker stands for it."""
         if self._is_replaced(event, seen):
             self.attempts.anew(event.path)
@@ -184,7 +196,7 @@ class Process:
         self.attempts.done(event.path)
         return replace(outcome, version=seen.etags[0]) if seen.etags else outcome
 
-    def _skipped(self, event: Event, standing: Standing, seen: Seen) -> Outcome:
+    def _skipped(self, event: Event, standing: Standing, seen: PhotoVersion) -> Outcome:
         done = standing.report is not None and standing.report.get("outcome") == "done"
         with self.sink.turn(event.path, standing.version):
             if not (done and self._acted(event, seen)):
@@ -204,7 +216,7 @@ class Process:
         names = tuple(str(file["name"]) for files in outputs for file in files)
         return Done(names, reply.result.stages_ms, tuple(reply.result.facts["notes"]))
 
-    def _done(self, event: Event, standing: Standing, seen: Seen, text: report.Report) -> None:
+    def _done(self, event: Event, standing: Standing, seen: PhotoVersion, text: report.Report) -> None:
         if not self.after.acts:
             self._commit(event, standing, seen, text)
             return
@@ -214,13 +226,13 @@ class Process:
         if not self._acted(event, seen):
             self._restamp(event, seen, version)
 
-    def _is_replaced(self, event: Event, seen: Seen) -> bool:
+    def _is_replaced(self, event: Event, seen: PhotoVersion) -> bool:
         """Whether the object is another one by now. A folder's stamps tell that to the next rescan."""
         if not isinstance(self.inbox, S3Store) or not seen.etags:
             return False
         return self.inbox.version(event.path) not in (None, seen.etags[0])
 
-    def _acted(self, event: Event, seen: Seen) -> bool:
+    def _acted(self, event: Event, seen: PhotoVersion) -> bool:
         """Whether the photo was, or may yet be, taken out of the inbox; else it stays there, and is settled."""
         try:
             if self.after.acts:
@@ -257,28 +269,28 @@ class Process:
             self._commit(event, standing, seen, report.failed(event, seen, reason, error, attempt))
         return self._over(event, seen, Failed(reason, error))
 
-    def _look(self, event: Event, standing: Standing) -> Seen:
+    def _look(self, event: Event, standing: Standing) -> PhotoVersion:
         """What the report of a photo that could not be processed says of its content."""
-        unknown = Seen(Sums(None, 0), 0, 0)
+        unknown = PhotoVersion(Checksums(None, 0), 0, 0)
         try:
             reply = self.pool.look(self._job(event, standing))
         except (WorkerDied, WorkerTimedOut):
             return unknown
         return reply.seen if isinstance(reply, Same) else unknown
 
-    def _commit(self, event: Event, standing: Standing, seen: Seen, text: report.Report) -> None:
+    def _commit(self, event: Event, standing: Standing, seen: PhotoVersion, text: report.Report) -> None:
         about, stamp = self._about(event, seen), self._stamp(seen)
         self.sink.commit(event.path, text, replaces=standing.version, changed_ns=stamp, about=about)
 
-    def _restamp(self, event: Event, seen: Seen, version: str | None) -> None:
+    def _restamp(self, event: Event, seen: PhotoVersion, version: str | None) -> None:
         self.ledger.restamp(event.path, self._stamp(seen), version, self._about(event, seen))
 
-    def _about(self, event: Event, seen: Seen) -> dict[str, str]:
+    def _about(self, event: Event, seen: PhotoVersion) -> dict[str, str]:
         """Of an object that could not be read only the event tells the version."""
         unread = (event.version,) if isinstance(self.inbox, S3Store) and event.version else ()
         return made_from(seen.etags or unread)
 
-    def _stamp(self, seen: Seen) -> int:
+    def _stamp(self, seen: PhotoVersion) -> int:
         if seen.etags:  # they tell one content from another, however soon it followed
             return seen.changed_ns
         return trusted_stamp(seen.changed_ns, seen.read_at_ns, self.ledger.granularity)

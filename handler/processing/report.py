@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from handler.workers.messages import Finished, Refused, Seen
+from handler.workers.messages import Finished, PhotoVersion, Refused
 from pipeline.reasons import REASONS
 from sources.events import Event
 
@@ -43,12 +43,12 @@ def rejected(event: Event, reply: Refused, attempt: int) -> Report:
     return {**report, **reply.facts, "source": source, "recipe": reply.recipe}
 
 
-def failed(event: Event, seen: Seen, reason: str, error: str, attempt: int) -> Report:
+def failed(event: Event, seen: PhotoVersion, reason: str, error: str, attempt: int) -> Report:
     report = _without_portrait("failed", reason, REASONS[reason], event, seen, attempt)
     return {**report, "error": error}
 
 
-def _without_portrait(outcome: str, reason: str, hint: str, event: Event, seen: Seen, attempt: int) -> Report:
+def _without_portrait(outcome: str, reason: str, hint: str, event: Event, seen: PhotoVersion, attempt: int) -> Report:
     return {
         "outcome": outcome,
         "reason": reason,
@@ -60,7 +60,7 @@ def _without_portrait(outcome: str, reason: str, hint: str, event: Event, seen: 
     }
 
 
-def _source(event: Event, seen: Seen) -> Report:
+def _source(event: Event, seen: PhotoVersion) -> Report:
     return {
         "uri": event.uri,
         "version": seen.etags[0] if seen.etags else event.version,

@@ -16,7 +16,7 @@ from handler.telemetry.log import Tail, requested
 from handler.telemetry.metrics import Ended, Metrics
 
 InvocationType = Literal["RequestResponse", "Event", "DryRun"]
-Function = Callable[[object, Invocation], Answer | None]
+LambdaFunction = Callable[[object, Invocation], Answer | None]
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Call:
 class Calls:
     """At most `limit` calls have a place, whether they are worked on or wait for a worker."""
 
-    def __init__(self, function: Function, limit: int, metrics: Metrics) -> None:
+    def __init__(self, function: LambdaFunction, limit: int, metrics: Metrics) -> None:
         self._function, self._metrics = function, metrics
         self._threads = ThreadPoolExecutor(limit, thread_name_prefix="call")
         self._lock = Lock()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from handler.config.options import Resolved, invoked
+from handler.config.options import ResolvedOptions, invoked
 from handler.outbox.metadata import provenance
 from handler.outbox.paths import INVOCATIONS
 from handler.outbox.writer import named, output
@@ -79,7 +79,7 @@ def _image(image: object) -> bytes | str:
 class Inline:
     """Works on photos that came with their calls. `outbox` takes images that an answer cannot hold."""
 
-    base: Resolved
+    base: ResolvedOptions
     limits: Limits
     pool: Pool
     outbox: Outbox | None

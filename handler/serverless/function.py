@@ -16,12 +16,12 @@ from handler.serverless.direct import Inline, parsed
 from handler.serverless.invocation import Answer, FunctionError, Invocation
 from sources.bucket.inbox import BucketInbox, BucketPhoto
 from sources.events import Event
-from sources.notifications.announcement import Announced, shown
+from sources.notifications.announcement import ObjectCreated, shown
 from sources.sqs.batch import BatchSource, Told, told
 from sources.stores.s3 import S3Store
 from sources.stores.s3_keys import URI
 
-__all__ = ["Answer", "Function", "FunctionError", "Invocation"]
+__all__ = ["Answer", "FunctionError", "Invocation", "LambdaFunction"]
 
 _MOST_RECEIVES: Final = 10
 """So often a message that is not understood goes back, for the queue's redrive policy to take; then it is dropped."""
@@ -55,7 +55,7 @@ class _Outcomes:
         self.each[event.path] = (event, outcome)
 
 
-class Function:
+class LambdaFunction:
     """Callable: event and invocation -> the answer, or FunctionError. Safe to be called from several threads at once.
 
     `process` works on the photos of the inbox; without one, and where the inbox is a folder, only photos that come in
@@ -169,7 +169,7 @@ def _photo_at(uri: str, inbox: BucketInbox) -> BucketPhoto:
         raise FunctionError(
             "InvalidImage", f"image is {shown(uri)}; write s3://BUCKET/KEY, as in s3://photos/in/anna.jpg"
         )
-    told_of = Announced(found["bucket"], found["prefix"])
+    told_of = ObjectCreated(found["bucket"], found["prefix"])
     if not inbox.holds(told_of):
         inside = f"s3://{inbox.bucket}/{inbox.prefix}"
         raise FunctionError("OutsideInbox", f"{uri} is not in the inbox (outside_inbox): put the photo below {inside}")

@@ -17,7 +17,7 @@ from handler.config.load import init_seconds
 from handler.config.serverless import LambdaSettings
 from handler.outbox.attempts import Attempts
 from handler.processing.process import Process
-from handler.serverless.function import Function
+from handler.serverless.function import LambdaFunction
 from handler.serverless.invocation import Answer, Invocation
 from handler.telemetry import log
 from handler.workers.in_process import InProcess, load_at_once
@@ -31,7 +31,7 @@ _PATIENCE: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
-class Environment:
+class LambdaRuntime:
     """Loads the models, and answers one call after the other. Nothing that a call brings is kept for the next one."""
 
     def __init__(self, settings: LambdaSettings, load: Callable[[LambdaSettings], Loaded] = load_at_once) -> None:
@@ -43,7 +43,7 @@ class Environment:
             aws.client("s3")
         self._pool = InProcess(functools.partial(load, settings), settings.photo_timeout_seconds)
         self._attempts: Attempts | None = None
-        self._function = Function(settings, self._pool, self._process(settings))
+        self._function = LambdaFunction(settings, self._pool, self._process(settings))
         if not self._pool.is_loaded(init_seconds()):
             _log.warning("models.slow", extra={"next": "the first call waits for them, as long as it has time"})
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 
 from handler.outbox.attempts import Attempts
-from handler.outbox.reports import Ledger, last_changed
-from handler.outbox.writer import Sink
+from handler.outbox.reports import ReportStore, last_changed
+from handler.outbox.writer import OutboxWriter
 from sources.stores.base import Conflict
 from sources.stores.location import AnyStore
 from sources.stores.s3 import S3Store
@@ -14,7 +14,12 @@ class Recovery:
     """`announce` puts photos to work that a dead service had in work, once for each death."""
 
     def __init__(
-        self, inbox: AnyStore, ledger: Ledger, sink: Sink, attempts: Attempts, announce: Callable[[Iterable[str]], None]
+        self,
+        inbox: AnyStore,
+        ledger: ReportStore,
+        sink: OutboxWriter,
+        attempts: Attempts,
+        announce: Callable[[Iterable[str]], None],
     ) -> None:
         self._inbox, self._ledger, self._sink, self._attempts = inbox, ledger, sink, attempts
         self._announce = announce

@@ -14,16 +14,16 @@ from handler.config.settings import CommonSettings, Settings
 from handler.http.auth import Guard
 from handler.http.events import Events
 from handler.http.invoke import Invoke
-from handler.models.select import build_kit
+from handler.models.select import build_model_set
 from handler.outbox.attempts import Attempts
-from handler.outbox.health import OutboxWatch
-from handler.outbox.reports import Ledger
-from handler.outbox.retention import Cleanup
-from handler.processing.activity import Board
+from handler.outbox.health import OutboxHealth
+from handler.outbox.reports import ReportStore
+from handler.outbox.retention import Retention
+from handler.processing.activity import Activity
 from handler.processing.process import Process
 from handler.processing.worker import Progress, Workers
 from handler.serverless.calls import Calls
-from handler.serverless.function import Function
+from handler.serverless.function import LambdaFunction
 from handler.service.recovery import Recovery
 from handler.service.sources import Arrivals, Bucket, Queue, from_folder
 from handler.telemetry.metrics import Counted, Metrics
@@ -31,7 +31,7 @@ from handler.workers import child
 from handler.workers.pool import ModelPool
 from handler.workers.process import Load
 from pipeline.models.catalog import Verified
-from pipeline.models.model_set import Kit
+from pipeline.models.model_set import ModelSet
 from sources.folder.source import FolderSource
 from sources.stores.local import FileStore
 from sources.stores.location import store_at
@@ -53,20 +53,20 @@ class Service:
         *,
         once: bool = False,
         progress: Progress | None = None,
-        build: Callable[[CommonSettings], Kit] = build_kit,
+        build: Callable[[CommonSettings], ModelSet] = build_model_set,
         load: Load = child.load,
     ) -> None:
         self._settings = settings
         self._names = settings.announcers()
         self._metrics = Metrics(self._names if "folder" in self._names else tuple({*self._names, "poll"}))
-        self._board = Board(self._metrics, progress)
+        self._board = Activity(self._metrics, progress)
         self._inbox, self._outbox = store_at(settings.inbox), store_at(settings.outbox)
-        self._ledger = Ledger(self._outbox)
+        self._ledger = ReportStore(self._outbox)
         self._attempts = Attempts(self._outbox)
         self._draining = threading.Event()
-        self._outbox_watch = OutboxWatch(self._outbox, settings.outbox, self._draining, self._look_again)
+        self._outbox_watch = OutboxHealth(self._outbox, settings.outbox, self._draining, self._look_again)
         hours = None if once else settings.cleanup_age_hours
-        self._cleanup = Cleanup(self._outbox, self._attempts, hours, self._draining, self._counted)
+        self._cleanup = Retention(self._outbox, self._attempts, hours, self._draining, self._counted)
         self._beginning = threading.Thread(target=self._begin, name="begin", daemon=True)
         self._started = time.time()
         self.pool = ModelPool(
@@ -110,10 +110,10 @@ class Service:
             on_count=self._counted,
         )
 
-    def _function(self, process: Process) -> Function:
+    def _function(self, process: Process) -> LambdaFunction:
         """Calls share workers, attempts and turns with the photos of the source, and have a lane of their own."""
         lane = self.pool.lane(self._settings.photo_timeout_seconds)
-        return Function(self._settings, lane, replace(process, pool=lane))
+        return LambdaFunction(self._settings, lane, replace(process, pool=lane))
 
     def start(self) -> None:
         """Load the models and look through the outbox; photos are taken as soon as both are done. Returns at once."""

@@ -11,7 +11,7 @@ from sources.bucket.scanner import BucketScanner
 from sources.bucket.source import BucketSource
 from sources.bucket.webhook import Webhook
 from sources.folder.source import FolderSource
-from sources.merged import Member, Several
+from sources.merged import Member, MergedSource
 from sources.scanning.source import Count
 from sources.stores.local import FileStore
 from sources.stores.s3 import S3Store
@@ -74,7 +74,7 @@ class Bucket:
         if queue:
             attached["sqs"] = queue.attached
         return Arrivals(
-            Several((queue, found)) if queue else found,
+            MergedSource((queue, found)) if queue else found,
             attached,
             lambda: "polling" if names == ("poll",) else "events",
             found.announce,

@@ -27,7 +27,7 @@ _HEAD, _FOOT = Path(__file__).with_name("cards.html").read_text(encoding="utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Card:
     """What the sheet says of one photo. `portraits`: the names of each portrait's files, the PNG first; `moved_to`:
     where in the outbox the photo lies, if it is no longer in the inbox."""
 
@@ -57,14 +57,14 @@ class Summary:
     when: datetime
 
 
-def entry(path: str, report: Mapping[str, Any] | None) -> Entry:
+def entry(path: str, report: Mapping[str, Any] | None) -> Card:
     """The photo at `path` as its report tells it, be that report ours, an older one's or changed by hand."""
     report = report or {}
     if report.get("outcome") not in ("done", "rejected", "failed"):
-        return Entry(path)
+        return Card(path)
     parts = [report, *(_table(each) for each in _items(report.get("more")))]
     portraits = tuple(_names(part.get("outputs")) for part in parts)
-    return Entry(
+    return Card(
         path,
         state=report["outcome"],
         reason=_text(report.get("reason")),
@@ -91,7 +91,7 @@ def head(summary: Summary) -> str:
     )
 
 
-def card(number: int, shown: Entry, pictures: Thumbnails) -> str:
+def card(number: int, shown: Card, pictures: Thumbnails) -> str:
     """One photo: its pictures, and what there is to know. `number` is its own within the page."""
     folder, slash, name = shown.path.rpartition("/")
     return "\n".join(
@@ -139,7 +139,7 @@ def _tile(kind: str, word: str, value: str) -> str:
     return f'<div class="tile {kind}"><dt>{word}</dt><dd>{text(value)}</dd></div>'
 
 
-def _pictures(shown: Entry, pictures: Thumbnails) -> Iterator[str]:
+def _pictures(shown: Card, pictures: Thumbnails) -> Iterator[str]:
     name = text(shown.path)
     yield _figure(pictures.before, f"Photo {name}", "Photo", "before")
     if shown.state != "done":
@@ -160,7 +160,7 @@ def _figure(data: bytes | None, alt: str, caption: str, kind: str) -> str:
     return f'<figure class="{kind}">{picture}<figcaption>{caption}</figcaption></figure>'
 
 
-def _said(shown: Entry) -> str:
+def _said(shown: Card) -> str:
     """Why there is no portrait, and what to do."""
     reason = f"<strong>{text(_words(shown.reason))}</strong> " if shown.reason else ""
     last = (shown.error.strip().splitlines() or [""])[-1][:_LONGEST_ERROR]
@@ -168,7 +168,7 @@ def _said(shown: Entry) -> str:
     return f'<div class="said"><p>{reason}{text(shown.hint)}</p>{error}</div>'
 
 
-def _facts(shown: Entry) -> Iterator[str]:
+def _facts(shown: Card) -> Iterator[str]:
     facts = {
         "Faces": "" if shown.faces is None else str(shown.faces),
         "Cut-out": text(_words(shown.cutout)),

@@ -18,7 +18,7 @@ from handler.outbox.originals import moved_to
 from handler.outbox.reports import read_report, reports
 from handler.telemetry.terminal import printable
 from handler.web import cards
-from handler.web.cards import Entry, Summary
+from handler.web.cards import Card, Summary
 from handler.web.thumbnails import ThumbnailPool, Wanted
 from sources.folder.scanner import Scanner
 from sources.stores.local import FileStore
@@ -96,7 +96,7 @@ def write(
         _publish(target, summary, body)
 
 
-def entries(inbox: Path, outbox: FileStore, *, taken: bool = False) -> Iterator[Entry]:
+def entries(inbox: Path, outbox: FileStore, *, taken: bool = False) -> Iterator[Card]:
     """All photos in the inbox, by path, as their reports tell them; with `taken` also the done ones that left it."""
     there = set(_photos(inbox))
     left = {path for path, report, _ in reports(outbox) if report.get("outcome") == "done"} if taken else set()
@@ -104,7 +104,7 @@ def entries(inbox: Path, outbox: FileStore, *, taken: bool = False) -> Iterator[
         try:
             report, _ = read_report(outbox, path)
         except OSError:  # it is too large to be a report, or may not be read
-            yield Entry(path)
+            yield Card(path)
         else:
             moved = None if path in there else moved_to(outbox, path, report)
             yield replace(cards.entry(path, report), moved_to=moved)
@@ -115,7 +115,7 @@ def _photos(inbox: Path) -> Iterable[str]:
     return (path for batch in batches for path in batch.paths)
 
 
-def _wanted(shown: Entry, inbox: FileStore, outbox: FileStore, settings: Settings) -> Wanted:
+def _wanted(shown: Card, inbox: FileStore, outbox: FileStore, settings: Settings) -> Wanted:
     photo = None if shown.reason in _UNSHOWABLE else shown.moved_to or shown.path
     portraits = tuple(files[0] for files in shown.portraits)
     return Wanted(outbox if shown.moved_to else inbox, photo, outbox, portraits, shown.background, settings.limits())

@@ -8,26 +8,38 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handler.config.options import SIDECAR_BYTES, Resolved, recipe_facts, resolve
+from handler.config.options import SIDECAR_BYTES, ResolvedOptions, recipe_facts, resolve
 from handler.models.libraries import prepare
 from handler.outbox.metadata import is_own, options_in
 from handler.outbox.reports import last_changed
 from handler.workers import stderr
-from handler.workers.messages import Away, Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same, Seen, Sums
+from handler.workers.messages import (
+    Away,
+    Changed,
+    Checksums,
+    Faulted,
+    Finished,
+    Gone,
+    Job,
+    PhotoVersion,
+    Refused,
+    Reply,
+    Same,
+)
 from pipeline.errors import ModelError, PhotoRejected
-from pipeline.models.model_set import Kit
+from pipeline.models.model_set import ModelSet
 from sources.filters import SIDECAR
 from sources.stores.base import Blob, Conflict, TooLarge, Unavailable
 
 if TYPE_CHECKING:
-    from pipeline.pipeline import Studio
+    from pipeline.pipeline import PortraitPipeline
 
 
 @dataclass(frozen=True, slots=True)
 class ModelWorker:
     """A studio that answers jobs; see `handler.workers.process.Loaded`."""
 
-    studio: "Studio"
+    studio: "PortraitPipeline"
 
     @property
     def device(self) -> str:
@@ -50,21 +62,21 @@ def import_libraries(*, restoring: bool) -> None:
         from pipeline.restore import restorer  # noqa: F401, PLC0415  # torch
 
 
-def load(kit: Kit) -> ModelWorker:
+def load(kit: ModelSet) -> ModelWorker:
     """All models of this process. ModelError where one does not load, whatever the reason: /ready has to tell it."""
     stderr.as_log_lines()
     prepare()
     try:
-        from pipeline.pipeline import Studio  # noqa: PLC0415  # as above
+        from pipeline.pipeline import PortraitPipeline  # noqa: PLC0415  # as above
 
-        return ModelWorker(Studio(kit))
+        return ModelWorker(PortraitPipeline(kit))
     except ModelError:
         raise
     except Exception as error:  # errors of native libraries have no common root
         raise ModelError(traceback.format_exc()) from error
 
 
-def answer(job: Job, studio: "Studio") -> Reply:
+def answer(job: Job, studio: "PortraitPipeline") -> Reply:
     """What this studio makes of the photo. Always a reply."""
     return answered(job, functools.partial(_processed, studio))
 
@@ -74,11 +86,11 @@ def look(job: Job) -> Reply:
     read_at = time.time_ns()
     reply = answered(job, lambda _job, _photo, _sidecar, seen: Same(seen))
     if isinstance(reply, Faulted | Away):
-        return Same(Seen(Sums(None, 0), last_changed(job.inbox, job.path), read_at))
+        return Same(PhotoVersion(Checksums(None, 0), last_changed(job.inbox, job.path), read_at))
     return reply
 
 
-def answered(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> Reply:
+def answered(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Reply]) -> Reply:
     """What `use` makes of photo and sidecar, unless they are what is `known` or cannot be read. Always a reply."""
     try:
         return _read(job, use)
@@ -94,7 +106,7 @@ def answered(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> 
         return Faulted("processing_error", traceback.format_exc(limit=-8))
 
 
-def _read(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> Reply:
+def _read(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Reply]) -> Reply:
     read_at = time.time_ns()
     sidecar = _sidecar(job)
     try:
@@ -105,7 +117,7 @@ def _read(job: Job, use: Callable[[Job, Blob, Blob | None, Seen], Reply]) -> Rep
     return Same(seen) if seen.sums == job.known else use(job, photo, sidecar, seen)
 
 
-def _processed(studio: "Studio", job: Job, photo: Blob, sidecar: Blob | None, seen: Seen) -> Reply:
+def _processed(studio: "PortraitPipeline", job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion) -> Reply:
     recipe: dict[str, Any] = {}
     try:
         resolved = resolved_for(job, photo, sidecar)
@@ -115,7 +127,7 @@ def _processed(studio: "Studio", job: Job, photo: Blob, sidecar: Blob | None, se
         return Refused(seen, recipe, rejection.reason, rejection.hint, rejection.facts)
 
 
-def resolved_for(job: Job, photo: Blob, sidecar: Blob | None) -> Resolved:
+def resolved_for(job: Job, photo: Blob, sidecar: Blob | None) -> ResolvedOptions:
     """The photo's options. PhotoRejected where they are not right, or where the photo says that it is a result."""
     if is_own(photo.metadata):
         raise PhotoRejected("own_output", "its metadata says so")
@@ -140,10 +152,10 @@ def _sidecar(job: Job) -> Blob | None:
         ) from error
 
 
-def _seen(photo: Blob, sidecar: Blob | None, read_at: int) -> Seen:
-    sums = Sums(_sha256(photo), len(photo.data), _sha256(sidecar) if sidecar else None)
+def _seen(photo: Blob, sidecar: Blob | None, read_at: int) -> PhotoVersion:
+    sums = Checksums(_sha256(photo), len(photo.data), _sha256(sidecar) if sidecar else None)
     newest = max(photo.changed_ns, sidecar.changed_ns if sidecar else 0)
-    return Seen(sums, newest, read_at, _etags(photo.version if photo.metadata is not None else None, sidecar))
+    return PhotoVersion(sums, newest, read_at, _etags(photo.version if photo.metadata is not None else None, sidecar))
 
 
 def _etags(etag: str | None, sidecar: Blob | None) -> tuple[str, ...]:
@@ -153,9 +165,9 @@ def _etags(etag: str | None, sidecar: Blob | None) -> tuple[str, ...]:
 
 
 def _too_large(job: Job, error: TooLarge, sidecar: Blob | None, read_at: int) -> Reply:
-    sums = Sums(None, error.size, _sha256(sidecar) if sidecar else None)
+    sums = Checksums(None, error.size, _sha256(sidecar) if sidecar else None)
     newest = max(error.changed_ns, sidecar.changed_ns if sidecar else 0)
-    seen = Seen(sums, newest, read_at, _etags(error.etag, sidecar))
+    seen = PhotoVersion(sums, newest, read_at, _etags(error.etag, sidecar))
     if sums == job.known:
         return Same(seen)
     limit = job.limits.max_bytes

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from handler.config.settings import CommonSettings
-from handler.models.select import build_kit, will_restore
+from handler.models.select import build_model_set, will_restore
 from handler.workers import child
 from handler.workers.messages import Job, Reply
 from handler.workers.pool import PoolUnavailable
@@ -34,7 +34,7 @@ def load_at_once(settings: CommonSettings) -> Loaded:
     aside = ThreadPoolExecutor(1, "imports")
     imports = aside.submit(child.import_libraries, restoring=will_restore(settings))
     aside.shutdown(wait=False)  # models that are not right are told at once
-    kit = build_kit(settings)
+    kit = build_model_set(settings)
     imports.result()
     return child.load(kit)
 

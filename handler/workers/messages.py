@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from handler.config.options import Presets, Resolved
+from handler.config.options import Presets, ResolvedOptions
 from pipeline.types import Limits, Result
 from sources.stores.base import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class Checksums:
     """What tells one content of a photo from another: sums of the photo and of its sidecar, and the photo's bytes.
 
     `sha256` is None where the photo was too large to be read.
@@ -27,20 +27,20 @@ class Job:
 
     inbox: Store
     path: str
-    base: Resolved
+    base: ResolvedOptions
     presets: Presets
     limits: Limits
-    known: Sums | None = None
+    known: Checksums | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PhotoVersion:
     """What was read: its sums, and when photo or sidecar last changed and were read (ns since 1970).
 
     `etags` are those of the objects, the photo's and the sidecar's; files have none.
     """
 
-    sums: Sums
+    sums: Checksums
     changed_ns: int
     read_at_ns: int
     etags: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Seen:
 class Finished:
     """Portraits, to be published. `recipe` is the report's part about the options."""
 
-    seen: Seen
+    seen: PhotoVersion
     recipe: Mapping[str, Any]
     result: Result
 
@@ -59,14 +59,14 @@ class Finished:
 class Same:
     """The content that the standing report is about: nothing was done."""
 
-    seen: Seen
+    seen: PhotoVersion
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
     """The photo itself is the reason. `facts` as in `PhotoRejected`."""
 
-    seen: Seen
+    seen: PhotoVersion
     recipe: Mapping[str, Any]
     reason: str
     hint: str

@@ -10,9 +10,9 @@ from typing import Final
 from handler.workers import child
 from handler.workers.messages import Job, Reply
 from handler.workers.process import Load, ModelProcess, NotBegun, Task, WorkerDied, WorkerTimedOut
-from handler.workers.round_robin import Turns
+from handler.workers.round_robin import RoundRobin
 from pipeline.errors import ModelError
-from pipeline.models.model_set import Kit
+from pipeline.models.model_set import ModelSet
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class ModelPool:
 
     def __init__(
         self,
-        build: Callable[[], Kit],
+        build: Callable[[], ModelSet],
         workers: int,
         timeout: float,
         on_death: Callable[[], None] = lambda: None,
@@ -72,13 +72,13 @@ class ModelPool:
         self._loaded: set[ModelProcess] = set()
         self._idle: set[ModelProcess] = set()
         self._busy: set[ModelProcess] = set()
-        self._turns = Turns()
+        self._turns = RoundRobin()
         self._own_lane = Lane(self._answer)
         self._setbacks = [0] * workers
         self._reason = "models are loading"
         self._begun = self._draining = self._stopping = self._verified = False
         self._seats = [threading.Thread(target=self._keep, args=[seat], daemon=True) for seat in range(workers)]
-        self.kit: Kit | None = None
+        self.kit: ModelSet | None = None
         self.device = ""
         self.load_seconds = 0.0
         self.deaths = 0
@@ -210,7 +210,7 @@ class ModelPool:
             self._changed.notify_all()
         return process
 
-    def _verified_kit(self) -> Kit:
+    def _verified_kit(self) -> ModelSet:
         """Hashed once for all workers; again after a failure, because a file may have been replaced."""
         with self._verifying:
             if self.kit is None or not self._verified:
@@ -218,7 +218,7 @@ class ModelPool:
                 self._verified = True
             return self.kit
 
-    def _new(self, kit: Kit) -> ModelProcess:
+    def _new(self, kit: ModelSet) -> ModelProcess:
         process = ModelProcess(self._load, kit)
         with self._changed:
             self._running.add(process)

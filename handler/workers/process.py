@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Protocol
 
 from handler.workers.messages import Job, Reply
 from pipeline.errors import ModelError
-from pipeline.models.model_set import Kit
+from pipeline.models.model_set import ModelSet
 
 Task = Literal["work", "look"]
 
@@ -54,14 +54,14 @@ class Loaded(Protocol):
     def look(self, job: Job) -> Reply: ...
 
 
-Load = Callable[[Kit], Loaded]
+Load = Callable[[ModelSet], Loaded]
 """Picklable; ModelError where the models do not load."""
 
 
 class ModelProcess:
     """Starts the process. The kernel ends it with the thread that made it, so that has to live on."""
 
-    def __init__(self, load: Load, kit: Kit) -> None:
+    def __init__(self, load: Load, kit: ModelSet) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-c", _BEGIN, str(theirs.fileno()), *sys.path]

@@ -3,7 +3,7 @@
 from collections import defaultdict, deque
 
 
-class Turns:
+class RoundRobin:
     """Lanes are served in turns, however many wait in one of them; within a lane whoever came first.
 
     For use under a lock.

@@ -8,7 +8,7 @@ _MMAP_MAX: Final = -4
 """Parameters of mallopt(3)."""
 
 
-def keep_freed() -> None:
+def keep_freed_memory() -> None:
     """From now on this process keeps up to 1 GB of freed memory for its next use. Without glibc nothing happens.
 
     A network takes and frees large blocks hundreds of times a face. glibc gives each back to the kernel at once and

@@ -6,7 +6,7 @@ from pipeline.models.catalog import Verified
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
+class ModelSet:
     """Verified models, and the device and threads (0: one for each core) to run them on. Picklable.
 
     `unrestored` says why there is no `restorer`. A restored face is dropped where dlib's distance between it and the

@@ -9,7 +9,7 @@ from torchvision.transforms import functional
 
 from pipeline.errors import ModelError
 from pipeline.models.device import chosen
-from pipeline.models.memory import keep_freed
+from pipeline.models.memory import keep_freed_memory
 from pipeline.restore.acceleration import accelerated, fast_type
 from pipeline.restore.checkpoint import load
 from pipeline.types import Pixels
@@ -24,7 +24,7 @@ class Restorer:
 
     def __init__(self, path: Path, device: str = "cpu", threads: int = 0) -> None:
         self.device = chosen(device, gpu=torch.cuda.is_available(), runtime="torch")
-        keep_freed()
+        keep_freed_memory()
         if threads:
             torch.set_num_threads(threads)
         self.network = accelerated(load(path), self.device, fast_type(self.device))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sources.filters import photo_of, why_ignored
-from sources.notifications.announcement import Announced, is_older
+from sources.notifications.announcement import ObjectCreated, is_older
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,20 @@ class BucketInbox:
     bucket: str
     prefix: str
 
-    def holds(self, announced: Announced) -> bool:
+    def holds(self, announced: ObjectCreated) -> bool:
         """Whether the object lies in the inbox, photo or not."""
         return announced.bucket == self.bucket and announced.key.startswith(self._folder)
 
-    def photo(self, announced: Announced) -> BucketPhoto | None:
+    def photo(self, announced: ObjectCreated) -> BucketPhoto | None:
         """The photo that is new, or whose sidecar is; None for folders, temporary files and the like."""
         path = announced.key.removeprefix(self._folder)
         if photo := photo_of(path):
-            found = self._photo(photo, Announced(announced.bucket, announced.key))
+            found = self._photo(photo, ObjectCreated(announced.bucket, announced.key))
         else:
             found = self._photo(path, announced)
         return None if found.path.endswith("/") or not found.path or why_ignored(found.path) else found
 
-    def _photo(self, path: str, announced: Announced) -> BucketPhoto:
+    def _photo(self, path: str, announced: ObjectCreated) -> BucketPhoto:
         uri = f"s3://{self.bucket}/{self._folder}{path}"
         return BucketPhoto(uri, path, announced.version, announced.sequencer)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sources.filters import photo_of, why_ignored
 from sources.scanning.batch import Batch, ReportsAway
-from sources.stores.base import Entry
+from sources.stores.base import ListedObject
 
 _PAGE: Final = 1000
 _QUESTIONS: Final = 8
@@ -33,11 +33,11 @@ class Reports(Protocol):
     def place(self, path: str) -> str:
         """Where the report of this photo lies, or would."""
 
-    def covers(self, entry: Entry, stamp_ns: int, *, sidecar: bool) -> bool:
+    def covers(self, entry: ListedObject, stamp_ns: int, *, sidecar: bool) -> bool:
         """Whether the listings alone say that a report of that date is about this photo or sidecar. `sidecar`: whether
         they show one of this photo."""
 
-    def about(self, photo: str, entry: Entry, stamp_ns: int) -> bool:
+    def about(self, photo: str, entry: ListedObject, stamp_ns: int) -> bool:
         """Asked by name: whether the report of this photo is about this entry, which is it or its sidecar, or whether
         there is nothing to be reported, because the photo of a sidecar is gone."""
 
@@ -46,7 +46,7 @@ class _Doubt(NamedTuple):
     """The listings do not say whether the report of that date is about this entry. `digest` is of all this."""
 
     photo: str
-    entry: Entry
+    entry: ListedObject
     stamp_ns: int
     digest: int
 
@@ -59,7 +59,7 @@ class BucketScanner:
     def __init__(
         self,
         root: str,
-        entries: Callable[[], Iterator[Entry]],
+        entries: Callable[[], Iterator[ListedObject]],
         reports: Reports,
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -90,13 +90,13 @@ class BucketScanner:
             fresh = np.frombuffer(about, np.uint64)
             self._remembered = np.union1d(self._remembered, fresh)
 
-    def _stamps(self) -> "Stamps":
+    def _stamps(self) -> "ReportDates":
         try:
-            return Stamps((self._digest(place), stamp_ns) for place, stamp_ns in self._reports.stamps())
+            return ReportDates((self._digest(place), stamp_ns) for place, stamp_ns in self._reports.stamps())
         except OSError as error:
             raise ReportsAway(str(error)) from error
 
-    def _batch(self, page: Sequence[Entry], stamps: "Stamps", about: "array[int]") -> Batch:
+    def _batch(self, page: Sequence[ListedObject], stamps: "ReportDates", about: "array[int]") -> Batch:
         batch, doubts = Batch(), []
         ours = list(self._ours(page, batch))
         # one that the server lists elsewhere is looked for by name
@@ -115,7 +115,7 @@ class BucketScanner:
         batch.paths = paths[start:] + paths[:start]
         return batch
 
-    def _ours(self, page: Sequence[Entry], batch: Batch) -> Iterator[tuple[str, Entry]]:
+    def _ours(self, page: Sequence[ListedObject], batch: Batch) -> Iterator[tuple[str, ListedObject]]:
         """Photos and sidecars, each with the photo that it is or belongs to."""
         for entry in page:
             if not entry.path or entry.path.endswith("/"):  # what consoles make where a folder is asked for
@@ -151,7 +151,7 @@ class BucketScanner:
         return int.from_bytes(blake2b(fsencode(text), digest_size=8, key=self._key).digest(), "big")
 
 
-class Stamps:
+class ReportDates:
     """Dates of reports by digests of their places: two numbers of 8 bytes each."""
 
     def __init__(self, reports: Iterable[tuple[int, int]]) -> None:
@@ -179,6 +179,6 @@ def _among(sorted_digests: NDArray[np.uint64], digests: Sequence[int]) -> list[b
     return [bool(equal) for equal in sorted_digests[places] == wanted]
 
 
-def _pages(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+def _pages(entries: Iterator[ListedObject]) -> Iterator[list[ListedObject]]:
     while page := list(islice(entries, _PAGE)):
         yield page

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from sources.events import Event
-from sources.scanning.backlog import Item, Schedule
+from sources.scanning.backlog import Backlog, BacklogItem
 from sources.scanning.batch import Batch
 from sources.scanning.rescan import Scans
-from sources.scanning.source import Count, Scheduled, uncounted
+from sources.scanning.source import Count, ScanningSource, count_nothing
 
 MOST: Final = 100_000
 
@@ -27,7 +27,7 @@ def _always() -> bool:
     return True
 
 
-class BucketSource(Scheduled):
+class BucketSource(ScanningSource):
     """Yields what was announced and what scans found, in turns; the object is whatever lies there when it is read.
 
     With `once` the iteration ends when all is settled. Not more than `most` paths are remembered at a time. Beside a
@@ -44,11 +44,11 @@ class BucketSource(Scheduled):
         once: bool = False,
         most: int = MOST,
         clock: Callable[[], float] = time.monotonic,
-        on_count: Count = uncounted,
+        on_count: Count = count_nothing,
         idle: Callable[[], bool] = _always,
     ) -> None:
         self._uri, self._idle = uri, idle
-        schedule = Schedule(0, sys.maxsize if once else most)
+        schedule = Backlog(0, sys.maxsize if once else most)
         super().__init__(scanner, None if once else _Told(), schedule, rescan_seconds, clock, on_count)
 
     def announce(self, path: str, version: str = "") -> bool:
@@ -70,7 +70,7 @@ class BucketSource(Scheduled):
         self._rescans.reached()
         return super().found(batch, by_rescan=by_rescan, first=first)
 
-    def _judge(self, item: Item) -> Event | None:
+    def _judge(self, item: BacklogItem) -> Event | None:
         if not item.announced and not self._idle():
             with self._work:
                 self._schedule.drop(item)

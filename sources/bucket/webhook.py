@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sources.bucket.inbox import BucketInbox
-from sources.notifications.announcement import Announced, EnvelopeError, shown
+from sources.notifications.announcement import NotificationError, ObjectCreated, shown
 from sources.notifications.parse import announced
-from sources.scanning.source import Count, uncounted
+from sources.scanning.source import Count, count_nothing
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ class Webhook:
 
     inbox: BucketInbox
     announce: Callable[[str, str], bool]
-    on_count: Count = uncounted
+    on_count: Count = count_nothing
     _complained: set[str] = field(default_factory=set)
 
     def accept(self, body: bytes) -> bool:
@@ -30,12 +30,12 @@ class Webhook:
         """
         try:
             told = announced(body)
-        except EnvelopeError as error:
+        except NotificationError as error:
             self._passed_over("body", f"A POST to /events is not understood, and passed over: {error}")
             told = error.understood
         return all([self._hand_on(each) for each in told.created])
 
-    def _hand_on(self, told: Announced) -> bool:
+    def _hand_on(self, told: ObjectCreated) -> bool:
         if not self.inbox.holds(told):
             where = f"s3://{self.inbox.bucket}/{self.inbox.prefix}"
             what = f"{shown(told.key)} in {shown(told.bucket)} is not below {where}: narrow the notification"

@@ -34,7 +34,7 @@ _ROOT: Final = Mask(sum(mask for mask, _ in _KINDS) | InotifyConstants.IN_MOVE_S
 _BELOW: Final = Mask(_ROOT | InotifyConstants.IN_DONT_FOLLOW)
 
 
-class Ear:
+class InotifyWatcher:
     """Hears the root from the start, and each folder below it that is added; not what lies below that."""
 
     def __init__(self, root: str, report: Report) -> None:
@@ -124,7 +124,7 @@ class Ear:
 class _Folder:
     """What watchdog calls for one folder: the kernel's number does not tell its name."""
 
-    ear: Ear
+    ear: InotifyWatcher
     path: str
 
     def on_event(self, event: InotifyEvent) -> None:

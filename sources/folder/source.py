@@ -10,16 +10,16 @@ from pathlib import Path
 from sources.events import Event
 from sources.filters import ignored_folder, ignored_name, photo_of, why_folder_ignored, why_ignored
 from sources.folder.scanner import Scanner, SettledIn
-from sources.folder.stability import Look, NoPhoto, has_trailer, look_at
+from sources.folder.stability import FileSnapshot, NotAPhoto, has_trailer, take_snapshot
 from sources.folder.watcher import Kind, Report, Watch, Watcher
-from sources.scanning.backlog import Item, Schedule
-from sources.scanning.source import Count, Scheduled, uncounted
+from sources.scanning.backlog import Backlog, BacklogItem
+from sources.scanning.source import Count, ScanningSource, count_nothing
 from sources.stores.local import file_uri
 
 _log = logging.getLogger(__name__)
 
 
-class FolderSource(Scheduled):
+class FolderSource(ScanningSource):
     """Yields a photo when it is complete: by its own trailer at once, else after `settle_seconds` without change.
 
     What changed while it was in someone's hands is then looked at again. With `once` the iteration ends when all is
@@ -37,13 +37,13 @@ class FolderSource(Scheduled):
         once: bool = False,
         most: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
-        on_count: Count = uncounted,
+        on_count: Count = count_nothing,
         watcher: Callable[[str, Report], Watch] = Watcher,
     ) -> None:
         place = os.fspath(root.absolute())
         self._settled_in = settled_in
         self._watch = watcher(place, self._heard)
-        schedule = Schedule(settle_seconds, sys.maxsize if once else most)
+        schedule = Backlog(settle_seconds, sys.maxsize if once else most)
         scanner = Scanner(place, settled_in, self._watch.hear)
         super().__init__(scanner, None if once else self._watch, schedule, rescan_seconds, clock, on_count)
 
@@ -69,7 +69,7 @@ class FolderSource(Scheduled):
 
     # What is yielded
 
-    def _judge(self, item: Item) -> Event | None:
+    def _judge(self, item: BacklogItem) -> Event | None:
         look = self._look(item.path)
         ready = look is not None and self._ready(item, look)
         with self._work:
@@ -87,7 +87,7 @@ class FolderSource(Scheduled):
             self._watch.missed(item.path)
         return Event(file_uri(f"{self._root}/{item.path}"), item.path, look.version, item.attempt, known=item.known)
 
-    def _ready(self, item: Item, look: Look) -> bool:
+    def _ready(self, item: BacklogItem, look: FileSnapshot) -> bool:
         if self._schedule.ripe(item, look, self._clock()):
             return True
         try:
@@ -96,16 +96,16 @@ class FolderSource(Scheduled):
         except OSError:  # it waits for quiet; then whoever reads it finds the same and reports it
             return False
 
-    def _look(self, path: str) -> Look | None:
+    def _look(self, path: str) -> FileSnapshot | None:
         try:
-            return look_at(self._root, path)
-        except NoPhoto:
+            return take_snapshot(self._root, path)
+        except NotAPhoto:
             self._count("ignored", 1)
         except OSError as error:
             _log.warning("%r cannot be looked at (%s): check the disk or mount; tried at each rescan.", path, error)
         return None
 
-    def _settled(self, path: str, look: Look) -> bool:
+    def _settled(self, path: str, look: FileSnapshot) -> bool:
         folder, _, name = path.rpartition("/")
         try:
             return self._settled_in(folder)(name, look.changed_ns)

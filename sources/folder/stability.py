@@ -15,7 +15,7 @@ _KINDS: Final = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FileSnapshot:
     """A file's state, to be compared with a later one. `changed_ns`: the newest ctime of photo and sidecar."""
 
     mtime_ns: int
@@ -29,12 +29,12 @@ class Look:
         return f"{self.mtime_ns}-{self.size}"
 
 
-class NoPhoto(Exception):
+class NotAPhoto(Exception):
     """Whatever its name says, it is what the message says: a folder, pipe, socket or device, or a link to one or out of
     the root."""
 
 
-def look_at(root: str, path: str) -> Look | None:
+def take_snapshot(root: str, path: str) -> FileSnapshot | None:
     """The file `path` below `root`; None if nothing is there. NoPhoto; OSError where it cannot be looked at."""
     full = f"{root}/{path}"
     try:
@@ -44,16 +44,16 @@ def look_at(root: str, path: str) -> Look | None:
     except _GONE:
         return None
     if not stat.S_ISREG(seen.st_mode):
-        raise NoPhoto(_KINDS.get(stat.S_IFMT(seen.st_mode), "a device"))
+        raise NotAPhoto(_KINDS.get(stat.S_IFMT(seen.st_mode), "a device"))
     changed_ns = max(seen.st_ctime_ns, sidecar_changed_ns(full))
-    return Look(seen.st_mtime_ns, seen.st_size, seen.st_ino, changed_ns)
+    return FileSnapshot(seen.st_mtime_ns, seen.st_size, seen.st_ino, changed_ns)
 
 
 def linked(root: str, full: str) -> os.stat_result | None:
     """What a link inside the root leads to, if that is a regular file inside the root too."""
     try:
         seen = _target(root, full)
-    except (NoPhoto, OSError):  # a link that leads nowhere, in circles or where we may not look is no photo
+    except (NotAPhoto, OSError):  # a link that leads nowhere, in circles or where we may not look is no photo
         return None
     return seen if stat.S_ISREG(seen.st_mode) else None
 
@@ -85,8 +85,8 @@ def _target(root: str, full: str) -> os.stat_result:
         real = os.path.realpath(full, strict=True)
     except OSError as error:
         if error.errno == errno.ELOOP:  # no disk's fault, and no later look will find anything else
-            raise NoPhoto("a link that leads in circles") from error
+            raise NotAPhoto("a link that leads in circles") from error
         raise
     if not real.startswith(os.path.join(os.path.realpath(root), "")):  # noqa: PTH118 - "/" must not become "//"
-        raise NoPhoto("a link that leads out of the folder")
+        raise NotAPhoto("a link that leads out of the folder")
     return Path(real).stat()

@@ -11,7 +11,7 @@ from watchdog.utils import UnsupportedLibcError
 from sources.folder.mounts import silent_mounts
 
 if TYPE_CHECKING:
-    from sources.folder.inotify import Ear
+    from sources.folder.inotify import InotifyWatcher
 
 Kind = Literal["created", "changed", "unfinished", "gone", "folder", "lost", "overflow"]
 """File: created, changed, unfinished (being written), gone. `folder`: one appeared. `lost`: the root is gone.
@@ -55,7 +55,7 @@ class Watcher:
     def __init__(self, root: str, report: Report) -> None:
         self._root = root
         self._report = report
-        self._ear: Ear | None = None
+        self._ear: InotifyWatcher | None = None
         self._identity = (0, 0)
         self._deaf_to_some = False
         self._troubles: set[str] = set()
@@ -129,9 +129,9 @@ def _why(error: OSError) -> str:
     return f"{error.strerror}; {_RAISE}" if error.errno in _LIMITS else str(error.strerror)
 
 
-def _ear(root: str, report: Report) -> "Ear":
+def _ear(root: str, report: Report) -> "InotifyWatcher":
     try:
-        from sources.folder.inotify import Ear  # noqa: PLC0415  # it cannot be imported where there is no inotify
+        from sources.folder.inotify import InotifyWatcher  # noqa: PLC0415  # it cannot be imported where there is no inotify
     except UnsupportedLibcError as error:
         raise OSError(errno.ENOSYS, "this system has no inotify") from error
-    return Ear(root, report)
+    return InotifyWatcher(root, report)

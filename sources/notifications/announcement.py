@@ -11,7 +11,7 @@ _SHOWN.maxstring = _SHOWN.maxother = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class ObjectCreated:
     """An object that was created, as its event has it. `key` is decoded; `size` is in bytes; None: not told."""
 
     bucket: str
@@ -31,11 +31,11 @@ class Announced:
 class Announcements:
     """All that one body told: created objects, and by name what was ignored (`ObjectRemoved:Delete`)."""
 
-    created: tuple[Announced, ...] = ()
+    created: tuple[ObjectCreated, ...] = ()
     ignored: tuple[str, ...] = ()
 
 
-class EnvelopeError(ValueError):
+class NotificationError(ValueError):
     """What is wrong with a body, or with a part of it; `understood` holds what the rest of it told."""
 
     def __init__(self, wrong: str, understood: Announcements | None = None) -> None:
@@ -68,7 +68,7 @@ def needed_text(value: object, *names: str) -> str:
     text = field(value, *names)
     if isinstance(text, str) and text:
         return text
-    raise EnvelopeError(f"{'.'.join(names)} is {shown(text)} and should be text, as in 'anna.jpg'")
+    raise NotificationError(f"{'.'.join(names)} is {shown(text)} and should be text, as in 'anna.jpg'")
 
 
 def key_of(text: str, *, encoded: bool) -> str:
@@ -77,7 +77,7 @@ def key_of(text: str, *, encoded: bool) -> str:
         key = unquote_plus(text, errors="strict") if encoded else text
         key.encode()
     except UnicodeError as error:
-        raise EnvelopeError(f"the key {shown(text)} is not UTF-8") from error
+        raise NotificationError(f"the key {shown(text)} is not UTF-8") from error
     return key
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from sources.notifications.announcement import (
-    Announced,
     Announcements,
-    EnvelopeError,
+    NotificationError,
+    ObjectCreated,
     field,
     key_of,
     needed_text,
@@ -22,7 +22,7 @@ from sources.notifications.announcement import (
     text_or_none,
     version_or_none,
 )
-from sources.notifications.seaweedfs import told_by_filer
+from sources.notifications.seaweedfs import parse_seaweedfs
 
 _DEPTH: Final = 8
 """Wrappings within wrappings: a batch, its list, a record, SNS in it, its text, the records of S3."""
@@ -36,7 +36,7 @@ _PLAIN_SOURCES: Final = frozenset({"ceph:s3"})
 _PLAIN_CONFIGURATIONS: Final = frozenset(f"{kind}-global" for kind in ("kafka", "nats", "rabbitmq", "webhook"))
 """VersityGW says that it is `aws:s3`, and only this name tells that its keys are not encoded."""
 
-_Told = Announced | str | EnvelopeError
+_Told = ObjectCreated | str | NotificationError
 """A created object, the name of what is ignored, or what is wrong."""
 
 
@@ -44,20 +44,20 @@ def announced(body: object) -> Announcements:
     """What this body tells. EnvelopeError where any of it is not understood; that holds the rest."""
     told = list(_told(body, 0))
     understood = Announcements(
-        tuple(each for each in told if isinstance(each, Announced)),
+        tuple(each for each in told if isinstance(each, ObjectCreated)),
         tuple(each for each in told if isinstance(each, str)),
     )
-    wrong = [str(each) for each in told if isinstance(each, EnvelopeError)]
+    wrong = [str(each) for each in told if isinstance(each, NotificationError)]
     if wrong:
         more = [f"and {len(wrong) - _MOST_ERRORS} more"] if len(wrong) > _MOST_ERRORS else []
-        raise EnvelopeError("; ".join(wrong[:_MOST_ERRORS] + more), understood)
+        raise NotificationError("; ".join(wrong[:_MOST_ERRORS] + more), understood)
     return understood
 
 
 def _told(value: object, depth: int) -> Iterator[_Told]:
     try:
         if depth > _DEPTH:
-            raise EnvelopeError(f"more than {_DEPTH} wrappings within each other")
+            raise NotificationError(f"more than {_DEPTH} wrappings within each other")
         if isinstance(value, bytes | str):
             yield from _told(_parsed(value), depth + 1)
         elif isinstance(value, Mapping):
@@ -65,8 +65,8 @@ def _told(value: object, depth: int) -> Iterator[_Told]:
         elif isinstance(value, Sequence):
             yield from _each(value, depth)
         else:
-            raise EnvelopeError(f"{shown(value)} is no JSON object")
-    except EnvelopeError as error:
+            raise NotificationError(f"{shown(value)} is no JSON object")
+    except NotificationError as error:
         yield error
 
 
@@ -74,7 +74,7 @@ def _parsed(text: bytes | str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise EnvelopeError(f"{shown(text)} is not JSON ({error})") from error
+        raise NotificationError(f"{shown(text)} is not JSON ({error})") from error
 
 
 def _each(values: Sequence[object], depth: int) -> Iterator[_Told]:
@@ -97,7 +97,7 @@ def _unwrapped(envelope: Mapping[str, object], depth: int) -> Iterator[_Told]:
         case {"detail-type": str(kind)}:
             yield _event_bridge(kind, envelope)
         case {"event_type": str()}:
-            yield told_by_filer(envelope)
+            yield parse_seaweedfs(envelope)
         case {"EventName": str(), "Key": str()}:
             yield _top_level(envelope)
         case _:
@@ -112,16 +112,16 @@ def _without_objects(envelope: Mapping[str, object]) -> str:
             return str(kind)
         case {"Records": [] | None}:
             return "no records"
-    raise EnvelopeError(f"no event has these fields: {shown(list(envelope))}; one of S3 has Records")
+    raise NotificationError(f"no event has these fields: {shown(list(envelope))}; one of S3 has Records")
 
 
-def _record(record: Mapping[str, object]) -> Announced | str:
+def _record(record: Mapping[str, object]) -> ObjectCreated | str:
     name = _event_name(record.get("eventName"))
     version, source = record.get("eventVersion", "2.0"), record.get("eventSource", "aws:s3")
     if not re.fullmatch(r"2(\.\d{1,9})*", str(version), re.ASCII):
-        raise EnvelopeError(f"eventVersion is {shown(version)}; only 2.x is understood")
+        raise NotificationError(f"eventVersion is {shown(version)}; only 2.x is understood")
     if not (isinstance(source, str) and source.endswith(":s3")):
-        raise EnvelopeError(f"eventSource is {shown(source)} and should be that of an S3 server, as in 'aws:s3'")
+        raise NotificationError(f"eventSource is {shown(source)} and should be that of an S3 server, as in 'aws:s3'")
     if name not in _CREATED:
         return name
     return _object(record["s3"], encoded=not _has_plain_keys(source, record["s3"]))
@@ -137,11 +137,11 @@ def _event_name(name: object) -> str:
     """Without the `s3:` that MinIO writes and AWS does not."""
     if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9:]{1,100}", name):
         return name.removeprefix("s3:")
-    raise EnvelopeError(f"eventName is {shown(name)} and should be as in 'ObjectCreated:Put'")
+    raise NotificationError(f"eventName is {shown(name)} and should be as in 'ObjectCreated:Put'")
 
 
-def _object(s3: object, *, encoded: bool) -> Announced:
-    return Announced(
+def _object(s3: object, *, encoded: bool) -> ObjectCreated:
+    return ObjectCreated(
         needed_text(s3, "bucket", "name"),
         key_of(needed_text(s3, "object", "key"), encoded=encoded),
         version_or_none(field(s3, "object", "versionId")),
@@ -151,14 +151,16 @@ def _object(s3: object, *, encoded: bool) -> Announced:
     )
 
 
-def _event_bridge(kind: str, event: Mapping[str, object]) -> Announced | str:
+def _event_bridge(kind: str, event: Mapping[str, object]) -> ObjectCreated | str:
     """Its keys are not encoded."""
     if event.get("source") != "aws.s3" or not kind.startswith("Object "):
-        raise EnvelopeError(f"detail-type {shown(kind)} of {shown(event.get('source'))} is no event of S3's objects")
+        raise NotificationError(
+            f"detail-type {shown(kind)} of {shown(event.get('source'))} is no event of S3's objects"
+        )
     if kind != "Object Created":
         return kind
     detail = event.get("detail")
-    return Announced(
+    return ObjectCreated(
         needed_text(detail, "bucket", "name"),
         key_of(needed_text(detail, "object", "key"), encoded=False),
         version_or_none(field(detail, "object", "version-id")),
@@ -168,12 +170,12 @@ def _event_bridge(kind: str, event: Mapping[str, object]) -> Announced | str:
     )
 
 
-def _top_level(event: Mapping[str, object]) -> Announced | str:
+def _top_level(event: Mapping[str, object]) -> ObjectCreated | str:
     """`Key` is the bucket, a slash and the key, which is not encoded here."""
     name = _event_name(event["EventName"])
     if name not in _CREATED:
         return name
     bucket, _, key = needed_text(event, "Key").partition("/")
     if not (bucket and key):
-        raise EnvelopeError(f"Key is {shown(event['Key'])} and should be as in 'bucket/anna.jpg'")
-    return Announced(bucket, key_of(key, encoded=False))
+        raise NotificationError(f"Key is {shown(event['Key'])} and should be as in 'bucket/anna.jpg'")
+    return ObjectCreated(bucket, key_of(key, encoded=False))

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from sources.notifications.announcement import (
-    Announced,
-    EnvelopeError,
+    NotificationError,
+    ObjectCreated,
     field,
     key_of,
     needed_text,
@@ -23,16 +23,16 @@ _DIRECTORY_BIT: Final = 1 << 31
 _EXTENDED: Final = "Seaweed-X-Amz-"
 
 
-def told_by_filer(envelope: Mapping[str, object]) -> Announced | str:
+def parse_seaweedfs(envelope: Mapping[str, object]) -> ObjectCreated | str:
     """The object that was created, or the name of what is ignored."""
     kind, message = envelope["event_type"], envelope.get("message")
     if kind == "delete":
         return "filer delete"
     if kind not in ("create", "update", "rename"):
-        raise EnvelopeError(f"event_type is {shown(kind)} and should be one of create, update, delete and rename")
+        raise NotificationError(f"event_type is {shown(kind)} and should be one of create, update, delete and rename")
     entry = field(message, "new_entry")
     if not isinstance(entry, Mapping):
-        raise EnvelopeError(f"message.new_entry is {shown(entry)} and should be a JSON object")
+        raise NotificationError(f"message.new_entry is {shown(entry)} and should be a JSON object")
     if why := _no_object(entry) or _same_content(kind, message):
         return why
     return _object(_path(kind, envelope), entry)
@@ -60,7 +60,7 @@ def _path(kind: object, envelope: Mapping[str, object]) -> str:
     return f"{folder}/{needed_text(envelope, 'message', 'new_entry', 'name')}"
 
 
-def _object(path: str, entry: Mapping[str, object]) -> Announced | str:
+def _object(path: str, entry: Mapping[str, object]) -> ObjectCreated | str:
     bucket, _, key = path.removeprefix(_BUCKETS).partition("/")
     if not path.startswith(_BUCKETS) or not bucket or not key or bucket.startswith("."):
         return "filer path outside the buckets"
@@ -69,7 +69,7 @@ def _object(path: str, entry: Mapping[str, object]) -> Announced | str:
     version = version_or_none(_extended(entry, "Version-Id"))
     plain = key.removesuffix(f"{_VERSIONS}/v_{version}") if version else key
     size = size_or_none(field(entry, "attributes", "file_size"))
-    return Announced(bucket, key_of(plain, encoded=False), version, _etag(entry), size=size)
+    return ObjectCreated(bucket, key_of(plain, encoded=False), version, _etag(entry), size=size)
 
 
 def _etag(entry: object) -> str | None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import count
 from types import MappingProxyType
 
-from sources.folder.stability import Look
+from sources.folder.stability import FileSnapshot
 
 
 @dataclass(slots=True)
-class Item:
+class BacklogItem:
     """A path that is queued or waits, and what is known of it. `known`: since when it is work; `announced`: an event
     told of it, not a scan alone; `version`: as it was told, "" where it was not."""
 
@@ -22,7 +22,7 @@ class Item:
     by_rescan: bool = False
     announced: bool = False
     version: str = ""
-    look: Look | None = None
+    look: FileSnapshot | None = None
     since: float = 0.0
     not_before: float = 0.0
 
@@ -31,12 +31,12 @@ class Item:
 class _Held:
     """A path in someone's hands, as it was taken; `again`: it was announced meanwhile."""
 
-    item: Item
-    look: Look | None = None
-    again: Item | None = None
+    item: BacklogItem
+    look: FileSnapshot | None = None
+    again: BacklogItem | None = None
 
 
-class Schedule:
+class Backlog:
     """Every path is in one place only: queued (fresh or backlog), waiting for a time, or held. So nothing runs twice.
 
     What events announce and what scans find take turns, so that 100,000 old photos do not delay the next new one.
@@ -47,10 +47,10 @@ class Schedule:
         self._settle_seconds = settle_seconds
         self._most = most
         self._left_out = False
-        self._fresh: OrderedDict[str, Item] = OrderedDict()
-        self._backlog: OrderedDict[str, Item] = OrderedDict()
-        self._waiting: dict[str, Item] = {}
-        self._times: list[tuple[float, int, Item]] = []
+        self._fresh: OrderedDict[str, BacklogItem] = OrderedDict()
+        self._backlog: OrderedDict[str, BacklogItem] = OrderedDict()
+        self._waiting: dict[str, BacklogItem] = {}
+        self._times: list[tuple[float, int, BacklogItem]] = []
         self._held: dict[str, _Held] = {}
         self._numbers = count()
         self._settled: set[str] | None = None
@@ -78,7 +78,7 @@ class Schedule:
         if held := self._held.get(path):
             # A file that is being written is announced all the time: looking at it again at once would never end.
             if held.again is None and not unfinished and not (version and version == held.item.version):
-                held.again = Item(path, now, announced=True, version=version)
+                held.again = BacklogItem(path, now, announced=True, version=version)
         elif item := self._waiting.get(path):
             item.by_rescan, item.announced, item.version = False, True, version
             if not unfinished and item.not_before <= now:
@@ -109,9 +109,9 @@ class Schedule:
         self._left_out = self._left_out and not again
         return again
 
-    def _new(self, path: str, now: float) -> Item | None:
+    def _new(self, path: str, now: float) -> BacklogItem | None:
         self._left_out = self._left_out or len(self) >= self._most
-        return None if len(self) >= self._most else Item(path, now)
+        return None if len(self) >= self._most else BacklogItem(path, now)
 
     def scanning(self, running: bool) -> None:
         """While a scan runs, what is settled is remembered: the scan may have seen it before it was."""
@@ -122,7 +122,7 @@ class Schedule:
         for place in (self._fresh, self._backlog, self._waiting):
             place.pop(path, None)
 
-    def take(self, now: float) -> Item | None:
+    def take(self, now: float) -> BacklogItem | None:
         """The next path to look at; it is held from here on, until `wait`, `drop`, `retry` or `settle`."""
         self._wake(now)
         first, second = (self._backlog, self._fresh) if self._backlogs_turn else (self._fresh, self._backlog)
@@ -134,22 +134,22 @@ class Schedule:
         self._held[path] = _Held(item)
         return item
 
-    def ripe(self, item: Item, look: Look, now: float) -> bool:
+    def ripe(self, item: BacklogItem, look: FileSnapshot, now: float) -> bool:
         """Whether the file has been quiet for long enough; remembers the look if it changed."""
         if look != item.look:
             item.look, item.since = look, now
         return now - item.since >= self._settle_seconds
 
-    def hold(self, item: Item, look: Look) -> None:
+    def hold(self, item: BacklogItem, look: FileSnapshot) -> None:
         """It is yielded as it looks now."""
         self._held[item.path].look = look
 
-    def wait(self, item: Item, now: float) -> None:
+    def wait(self, item: BacklogItem, now: float) -> None:
         """Not complete, not quiet: look again when it could be quiet, or at once if it was announced meanwhile."""
         again = self._held.pop(item.path).again
         self._wait(item, item.since + self._settle_seconds if again is None else now)
 
-    def drop(self, item: Item) -> None:
+    def drop(self, item: BacklogItem) -> None:
         """Not there, or not a photo; queued again if it was announced meanwhile."""
         again = self._held.pop(item.path).again
         if again is not None:
@@ -167,7 +167,7 @@ class Schedule:
         """What only scans found, and nobody has taken: a later scan finds it again."""
         self._backlog.clear()
 
-    def settling(self, path: str) -> Look | None:
+    def settling(self, path: str) -> FileSnapshot | None:
         """How a held path looked when it was yielded; None if it is not held. What is announced from here on counts."""
         held = self._held.get(path)
         if held is None:
@@ -179,7 +179,7 @@ class Schedule:
         """Let go of a held path; queue it again if it changed, or was announced after `settling`."""
         held = self._held.pop(path, None)
         if held is not None and (changed or held.again is not None):
-            self._fresh[path] = held.again or Item(path, now)
+            self._fresh[path] = held.again or BacklogItem(path, now)
         elif self._settled is not None:
             self._settled.add(path)
 
@@ -189,11 +189,11 @@ class Schedule:
             heapq.heappop(self._times)
         return self._times[0][0] if self._times else None
 
-    def _wait(self, item: Item, due: float) -> None:
+    def _wait(self, item: BacklogItem, due: float) -> None:
         self._waiting[item.path] = item
         heapq.heappush(self._times, (due, next(self._numbers), item))
 
-    def _current(self, entry: tuple[float, int, Item]) -> bool:
+    def _current(self, entry: tuple[float, int, BacklogItem]) -> bool:
         return self._waiting.get(entry[2].path) is entry[2]
 
     def _wake(self, now: float) -> None:

@@ -54,7 +54,7 @@ class Finder(Protocol):
         """There will be no more scans."""
 
 
-class Rescans:
+class Rescanner:
     """Scans on request and at intervals; `trouble` says why the root cannot be scanned, None while it can."""
 
     def __init__(

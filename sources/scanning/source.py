@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from sources.events import Event
-from sources.scanning.backlog import Item, Schedule
+from sources.scanning.backlog import Backlog, BacklogItem
 from sources.scanning.batch import Batch
-from sources.scanning.rescan import Attached, Rescans, Scans
+from sources.scanning.rescan import Attached, Rescanner, Scans
 
 Count = Callable[[str, int], None]
 """(name, how many more): `ignored`, `rescan_found`, `watch_overflows`, `events`. Called from any thread."""
@@ -16,12 +16,12 @@ Count = Callable[[str, int], None]
 _log = logging.getLogger(__name__)
 
 
-def uncounted(_name: str, _more: int) -> None:
+def count_nothing(_name: str, _more: int) -> None:
     """For whoever counts nothing."""
 
 
-class Scheduled(ABC):
-    """A source that scans at start and `rescan_seconds` after each scan; see `Schedule` for what comes when.
+class ScanningSource(ABC):
+    """A source that scans at start and `rescan_seconds` after each scan; see `Backlog` for what comes when.
 
     A path is in one pair of hands at a time: it is not yielded again before `ack` or `retry`. Several threads may
     iterate, each over its own `iter(source)`.
@@ -31,7 +31,7 @@ class Scheduled(ABC):
         self,
         scanner: Scans,
         watch: Attached | None,
-        schedule: Schedule,
+        schedule: Backlog,
         rescan_seconds: float,
         clock: Callable[[], float],
         on_count: Count,
@@ -44,10 +44,10 @@ class Scheduled(ABC):
         self._schedule = schedule
         self._work = threading.Condition()
         self.stopped = False
-        self._rescans = Rescans(scanner, watch, self, rescan_seconds, clock)
+        self._rescans = Rescanner(scanner, watch, self, rescan_seconds, clock)
 
     @abstractmethod
-    def _judge(self, item: Item) -> Event | None:
+    def _judge(self, item: BacklogItem) -> Event | None:
         """The event to yield for an item that was taken, or None if it is none now; tells the schedule which."""
 
     @abstractmethod
@@ -103,7 +103,7 @@ class Scheduled(ABC):
             if event is not None and not self.stopped:
                 yield event
 
-    def _take(self) -> Item | None:
+    def _take(self) -> BacklogItem | None:
         with self._work:
             while not self._over():
                 if (item := self._schedule.take(self._clock())) is not None:

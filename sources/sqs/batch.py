@@ -9,9 +9,9 @@ from typing import Final
 
 from sources.bucket.inbox import BucketInbox, BucketPhoto
 from sources.events import Event
-from sources.notifications.announcement import EnvelopeError
+from sources.notifications.announcement import NotificationError
 from sources.notifications.parse import announced
-from sources.sqs.in_flight import Deliveries, Delivery
+from sources.sqs.in_flight import InFlight, InFlightMessage
 
 ANSWER_SECONDS: Final = 1.0
 """What is kept of a call's time to settle the photo in hand and to answer."""
@@ -41,7 +41,7 @@ def told(body: object, inbox: BucketInbox) -> Told:
     wrong = None
     try:
         all_told = announced(body)
-    except EnvelopeError as error:
+    except NotificationError as error:
         all_told, wrong = error.understood, str(error)
     found = [photo for each in all_told.created if inbox.holds(each) and (photo := inbox.photo(each))]
     ignored = len(all_told.created) + len(all_told.ignored) - len(found)
@@ -60,7 +60,7 @@ class BatchSource:
     ) -> None:
         """`source` is that of the events."""
         self._remaining, self._source, self._clock = remaining, source, clock
-        self._deliveries = Deliveries()
+        self._deliveries = InFlight()
         self._changed = threading.Condition()
         self._begun: dict[str, float] = {}
         self._tries: dict[str, int] = {}
@@ -70,7 +70,7 @@ class BatchSource:
 
     def add(self, message_id: str, photos: tuple[BucketPhoto, ...], attempt: int = 1) -> None:
         """A message, once however often it is added. `attempt` says how often it was received."""
-        message = Delivery(message_id, "", attempt, self._clock())
+        message = InFlightMessage(message_id, "", attempt, self._clock())
         with self._changed:
             if not self._deliveries.again(message):
                 self._deliveries.add(message, photos)

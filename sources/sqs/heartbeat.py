@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from sources.sqs.client import MOST, Queue, QueueFacts, QueueUnavailable, Receipt, Refusal
-from sources.sqs.in_flight import Deliveries, Delivery
+from sources.sqs.in_flight import InFlight, InFlightMessage
 
 _BEATS: Final = 3
 """Heartbeats within the time that a message is ours: two may fail."""
@@ -22,7 +22,7 @@ _LONGEST_PAUSE: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
-class Keeper:
+class VisibilityHeartbeat:
     """`facts` is what the queue last said of itself. Settled messages are answered at once, up to 10 with a call, and
     again until the queue has taken the answer; a receipt that is worth nothing any more is let go of."""
 
@@ -30,7 +30,7 @@ class Keeper:
         self,
         queue: Queue,
         facts: QueueFacts,
-        deliveries: Deliveries,
+        deliveries: InFlight,
         changed: threading.Condition,
         visibility_seconds: int,
         clock: Callable[[], float],
@@ -136,7 +136,7 @@ class Keeper:
                 _log.info("Message %s may come again, its receipt is worth nothing: %s", refusal.id, refusal.why)
         return refused
 
-    def _delay(self, message: Delivery) -> int | None:
+    def _delay(self, message: InFlightMessage) -> int | None:
         """In how many seconds the message is to come again; None: never."""
         if message.again is not None:
             return max(0, math.ceil(message.again - self._clock())) if math.isfinite(message.again) else 0

@@ -14,7 +14,7 @@ _REMEMBERED: Final = 10_000
 
 
 @dataclass(slots=True)
-class Delivery:
+class InFlightMessage:
     """One message. `receipt` is the latest; `attempt` says how often it was received; times are monotonic seconds.
 
     `photos`: how many of them are not settled; `again`: when it is to come again; `given_up`: nobody wants it again;
@@ -36,10 +36,10 @@ class _Work:
     """A photo, and the message that answers for it."""
 
     photo: BucketPhoto
-    delivery: Delivery
+    delivery: InFlightMessage
 
 
-class Deliveries:
+class InFlight:
     """A photo is waiting or in one pair of hands; what is told of it meanwhile waits behind.
 
     Whoever begins to read a photo sees all that was told before: of several messages about a waiting photo only one
@@ -47,8 +47,8 @@ class Deliveries:
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, Delivery] = {}
-        self._settled: dict[str, Delivery] = {}
+        self._held: dict[str, InFlightMessage] = {}
+        self._settled: dict[str, InFlightMessage] = {}
         self._waiting: OrderedDict[str, _Work] = OrderedDict()
         self._in_hand: dict[str, _Work] = {}
         self._behind: dict[str, _Work] = {}
@@ -73,7 +73,7 @@ class Deliveries:
         """Messages, those among them that only wait for their answer."""
         return len(self._held)
 
-    def again(self, message: Delivery) -> bool:
+    def again(self, message: InFlightMessage) -> bool:
         """Whether this message is held already; it then has a new receipt, and the old one is worth nothing."""
         held = self._held.get(message.id)
         if held is None or self._is_back(held, message):
@@ -81,15 +81,15 @@ class Deliveries:
         held.receipt, held.attempt, held.lapsed = message.receipt, message.attempt, False
         return True
 
-    def _is_back(self, held: Delivery, message: Delivery) -> bool:
+    def _is_back(self, held: InFlightMessage, message: InFlightMessage) -> bool:
         """Whether it was handed back, and comes when it was to, sooner than the queue's answer to that."""
         return message.id in self._settled and held.again is not None and held.again <= message.known
 
-    def was_given_up(self, message: Delivery) -> bool:
+    def was_given_up(self, message: InFlightMessage) -> bool:
         """Whether it was given up when it came before. A first attempt never was: someone has sent it anew."""
         return message.attempt > 1 and message.id in self._given_up
 
-    def add(self, message: Delivery, photos: Iterable[BucketPhoto] = ()) -> None:
+    def add(self, message: InFlightMessage, photos: Iterable[BucketPhoto] = ()) -> None:
         """A message that is not held already; see `again`."""
         self._held[message.id] = message
         self._settled.pop(message.id, None)
@@ -120,11 +120,11 @@ class Deliveries:
         self._waiting.clear()
         self._behind.clear()
 
-    def held(self) -> Iterator[Delivery]:
+    def held(self) -> Iterator[InFlightMessage]:
         """Messages whose time is to be extended."""
         return (message for message in self._held.values() if not message.lapsed)
 
-    def settled(self) -> list[Delivery]:
+    def settled(self) -> list[InFlightMessage]:
         """Messages that are to be answered."""
         return list(self._settled.values())
 
@@ -139,7 +139,7 @@ class Deliveries:
             if len(self._given_up) > _REMEMBERED:
                 self._given_up.popitem(last=False)
 
-    def _tell(self, message: Delivery, photo: BucketPhoto) -> None:
+    def _tell(self, message: InFlightMessage, photo: BucketPhoto) -> None:
         in_hand = self._in_hand.get(photo.path)
         if in_hand is not None and in_hand.photo.covers(photo):
             return
@@ -158,6 +158,6 @@ class Deliveries:
             message.again = again if message.again is None else max(message.again, again)
         self._close(message)
 
-    def _close(self, message: Delivery) -> None:
+    def _close(self, message: InFlightMessage) -> None:
         if message.photos == 0:
             self._settled[message.id] = message

@@ -8,12 +8,12 @@ from typing import Final
 
 from sources.bucket.inbox import BucketInbox, BucketPhoto
 from sources.events import Event
-from sources.notifications.announcement import Announcements, EnvelopeError, shown
+from sources.notifications.announcement import Announcements, NotificationError, shown
 from sources.notifications.parse import announced
-from sources.scanning.source import Count, uncounted
+from sources.scanning.source import Count, count_nothing
 from sources.sqs.client import MOST, Message, Queue, QueueUnavailable, SqsClient
-from sources.sqs.heartbeat import Keeper
-from sources.sqs.in_flight import Deliveries, Delivery
+from sources.sqs.heartbeat import VisibilityHeartbeat
+from sources.sqs.in_flight import InFlight, InFlightMessage
 
 _SHORTEST_SECONDS: Final = 5
 """Less time than that for a message leaves no room for heartbeats."""
@@ -46,7 +46,7 @@ class SqsSource:
         slots: int,
         client: SqsClient,
         wait_seconds: int = 5,
-        on_count: Count = uncounted,
+        on_count: Count = count_nothing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`slots` are the photos that can be worked on at once; `client` is what `sqs_queue.connect` gives.
@@ -58,10 +58,10 @@ class SqsSource:
         self._queue = Queue(client, queue_url)
         self._inbox = BucketInbox(bucket, prefix)
         self._slots, self._wait_seconds, self._count, self._clock = slots, wait_seconds, on_count, clock
-        self._deliveries = Deliveries()
+        self._deliveries = InFlight()
         self._changed = threading.Condition()
         self._turn = threading.Lock()
-        self._keeper: Keeper | None = None
+        self._keeper: VisibilityHeartbeat | None = None
         self._visibility_seconds = _SHORTEST_SECONDS
         self._trouble: str | None = "nothing was received yet: wait for the first answer"
         self._pause = 0.0
@@ -173,10 +173,12 @@ class SqsSource:
         self._trouble, self._pause = None, 0.0
         self._add(messages)
 
-    def _attach(self) -> Keeper:
+    def _attach(self) -> VisibilityHeartbeat:
         facts = self._queue.facts()
         self._visibility_seconds = max(facts.visibility_seconds, _SHORTEST_SECONDS)
-        return Keeper(self._queue, facts, self._deliveries, self._changed, self._visibility_seconds, self._clock)
+        return VisibilityHeartbeat(
+            self._queue, facts, self._deliveries, self._changed, self._visibility_seconds, self._clock
+        )
 
     def _failed(self, error: QueueUnavailable) -> None:
         if not self._pause:
@@ -192,7 +194,7 @@ class SqsSource:
 
     def _add(self, messages: list[Message]) -> None:
         for message in messages:
-            delivery = Delivery(message.id, message.receipt, message.received, self._clock())
+            delivery = InFlightMessage(message.id, message.receipt, message.received, self._clock())
             with self._changed:
                 if self._deliveries.again(delivery):
                     continue
@@ -205,10 +207,10 @@ class SqsSource:
                 self._deliveries.release()
             self._changed.notify_all()
 
-    def _photos(self, message: Message, delivery: Delivery) -> list[BucketPhoto]:
+    def _photos(self, message: Message, delivery: InFlightMessage) -> list[BucketPhoto]:
         try:
             told = announced(message.body)
-        except EnvelopeError as error:
+        except NotificationError as error:
             told, delivery.given_up = error.understood, True
             _log.error(
                 "Message %s is not understood (%s). Left to the redrive policy, or deleted without one: %s",

@@ -69,7 +69,7 @@ def claim(folder: int, name: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class FileLease:
     """What `claim` gives, for those who keep it."""
 
     fd: int
@@ -130,14 +130,14 @@ def _write_all(fd: int, data: bytes) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
-Place = tuple[int, str]
+Location = tuple[int, str]
 """(open folder, name in it)"""
 
 Link = Callable[..., None]
 Guard = Callable[[], AbstractContextManager[None]]
 
 
-def place_new(source: Place, target: Place, guard: Guard, *, link: Link = os.link) -> None:
+def place_new(source: Location, target: Location, guard: Guard, *, link: Link = os.link) -> None:
     """Give the file its final name, only where nothing stands; else Conflict.
 
     Where the file system has no hard links (FAT, some network and FUSE mounts) the look and the rename happen inside
@@ -159,7 +159,7 @@ def place_new(source: Place, target: Place, guard: Guard, *, link: Link = os.lin
     os.unlink(source[1], dir_fd=source[0])
 
 
-def _rename_new(source: Place, target: Place) -> None:
+def _rename_new(source: Location, target: Location) -> None:
     try:
         os.stat(target[1], dir_fd=target[0], follow_symlinks=False)
     except FileNotFoundError:
@@ -168,12 +168,12 @@ def _rename_new(source: Place, target: Place) -> None:
         raise Conflict(f"{target[1]!r} stands already")
 
 
-def replace(source: Place, target: Place) -> None:
+def replace(source: Location, target: Location) -> None:
     """Give the file its final name, whatever file stands there."""
     os.replace(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0])
 
 
-def move(source: Place, target: Place, is_meant: Callable[[os.stat_result], bool]) -> None:
+def move(source: Location, target: Location, is_meant: Callable[[os.stat_result], bool]) -> None:
     """Within one file system, never over another file, durable there before it goes here. OSError where that cannot be.
 
     Conflict, and nothing goes, where the file is not what was meant.
@@ -214,7 +214,7 @@ def is_content(found: os.stat_result, version: str) -> bool:
     return version_of(found).rpartition("-")[0] == version.rpartition("-")[0]
 
 
-def check_version(place: Place, version: str) -> None:
+def check_version(place: Location, version: str) -> None:
     """Conflict where another version stands there, or nothing."""
     try:
         found = os.stat(place[1], dir_fd=place[0], follow_symlinks=False)

@@ -45,7 +45,7 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedObject:
     """What a listing tells of one file or object; `etag`: its version; `changed_ns` as in `Blob`."""
 
     path: str
@@ -84,7 +84,7 @@ class Store(Protocol):
         """Paths below `prefix`, in no order."""
 
 
-class Claim(Protocol):
+class Lease(Protocol):
     def close(self) -> None:
         """Not held any more."""
 
@@ -116,7 +116,7 @@ class Outbox(Store, Protocol):
     def stamped(self, path: str) -> int | None:
         """The stamp of one thing; None where nothing lies there."""
 
-    def entries(self, prefix: str = "") -> Iterator[Entry]:
+    def entries(self, prefix: str = "") -> Iterator[ListedObject]:
         """As `list`, with what the listing tells besides."""
 
     def granularity(self) -> int:
@@ -125,7 +125,7 @@ class Outbox(Store, Protocol):
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Among all services on this outbox one at a time; nothing where conditional writes decide instead."""
 
-    def claim(self, path: str) -> Claim:
+    def claim(self, path: str) -> Lease:
         """Make something that shows all others that its maker lives, until it is closed."""
 
     def is_claimed(self, path: str) -> bool:

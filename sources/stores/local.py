@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import quote_from_bytes
 
 from sources.stores import atomic
-from sources.stores.base import STATE, Blob, Conflict, Entry
+from sources.stores.base import STATE, Blob, Conflict, ListedObject
 from sources.stores.paths import LeadsOut, check_plain, opened_file, opened_folder, read_whole, resolve
 
 _TEMPORARIES: Final = f"{STATE}/tmp"  # noqa: S108 - not the shared /tmp
@@ -122,7 +122,7 @@ class FileStore:
         """See Store."""
         return (entry.path for entry in self.entries(prefix))
 
-    def entries(self, prefix: str = "") -> Iterator[Entry]:
+    def entries(self, prefix: str = "") -> Iterator[ListedObject]:
         """The regular files in the folder `prefix` and below; links and our own STATE are left out."""
         folders = [prefix.rstrip("/")]
         while folders:
@@ -132,7 +132,7 @@ class FileStore:
                 if stat.S_ISDIR(found.st_mode) and path != STATE:
                     folders.append(path)
                 elif stat.S_ISREG(found.st_mode):
-                    yield Entry(path, atomic.version_of(found), found.st_size, found.st_ctime_ns)
+                    yield ListedObject(path, atomic.version_of(found), found.st_size, found.st_ctime_ns)
 
     def stamps(self, folder: str) -> dict[str, int]:
         """The mtimes (ns) of what lies in one folder, by name; empty where there is no such folder."""
@@ -169,10 +169,10 @@ class FileStore:
         """
         return self._locked("turn", name)
 
-    def claim(self, path: str) -> atomic.Claim:
+    def claim(self, path: str) -> atomic.FileLease:
         """Make a lock file, held until it is closed; see `is_claimed`."""
         with self._parent(path, make=True) as (folder, name):
-            return atomic.Claim(atomic.claim(folder, name))
+            return atomic.FileLease(atomic.claim(folder, name))
 
     def is_claimed(self, path: str) -> bool:
         """Whether a living process, on this machine or in another container, holds the file `path`."""
@@ -206,8 +206,8 @@ class FileStore:
 
     def _publish(
         self,
-        source: atomic.Place,
-        target: atomic.Place,
+        source: atomic.Location,
+        target: atomic.Location,
         data: bytes,
         replaces: str | None,
         stamp_ns: int | None = None,
@@ -249,7 +249,7 @@ class FileStore:
         return opened_folder(self.root, resolve(self.root, folder), make=True)
 
     @contextmanager
-    def _parent(self, path: str, *, make: bool = False) -> Iterator[atomic.Place]:
+    def _parent(self, path: str, *, make: bool = False) -> Iterator[atomic.Location]:
         folder, name = os.path.split(path)
         check_plain(path or ".")
         with opened_folder(self.root, resolve(self.root, folder), make=make) as parent:

@@ -7,9 +7,9 @@ from sources.stores.s3 import S3Store
 
 AnyStore = FileStore | S3Store
 
-Place = Path | S3Store
+Location = Path | S3Store
 """Where a store lies; a bucket's is the store itself."""
 
 
-def store_at(place: Place) -> AnyStore:
+def store_at(place: Location) -> AnyStore:
     return FileStore(place) if isinstance(place, Path) else place

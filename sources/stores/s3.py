@@ -14,12 +14,12 @@ from botocore.exceptions import ClientError
 
 from sources.stores import s3_answers as answers
 from sources.stores.aws import client
-from sources.stores.base import STATE, Blob, Conflict, Entry
+from sources.stores.base import STATE, Blob, Conflict, ListedObject
 from sources.stores.s3_answers import Answer, etag, whole
-from sources.stores.s3_errors import as_files_have_them, told
+from sources.stores.s3_errors import as_os_errors, told
 from sources.stores.s3_keys import as_prefix, content_type, key_of, parsed_uri
-from sources.stores.s3_locks import DEAD_SECONDS, Lease, Tickets
-from sources.stores.s3_stamps import STAMP, Stamps, stamp_in
+from sources.stores.s3_locks import DEAD_SECONDS, S3Lease, Tickets
+from sources.stores.s3_stamps import STAMP, ObjectStamps, stamp_in
 from sources.stores.s3_upload import LARGE, condition, keeps_conditions, put
 
 _TEMPORARIES: Final = f"{STATE}/tmp"  # noqa: S108 - not the shared /tmp
@@ -59,7 +59,7 @@ class S3Store:
 
     def read(self, path: str, limit: int | None = None) -> Blob:
         """See Store."""
-        with as_files_have_them(self.uri(path)):
+        with as_os_errors(self.uri(path)):
             return whole(self._call("get_object", self._key(path)), limit)
 
     def exists(self, path: str) -> bool:
@@ -111,7 +111,7 @@ class S3Store:
         if version is not None:
             self._check(path, version)  # not every server keeps the condition
         only = {} if version is None else condition(version)
-        with suppress(FileNotFoundError), as_files_have_them(self.uri(path)):
+        with suppress(FileNotFoundError), as_os_errors(self.uri(path)):
             try:
                 self._call("delete_object", self._key(path), **only)
             except ClientError as error:
@@ -124,7 +124,7 @@ class S3Store:
         stands here, or something there."""
         source = {"Bucket": self.bucket, "Key": self._key(path)}
         only = {"IfNoneMatch": "*"} if target.conditional else {}
-        with as_files_have_them(self.uri(path)):
+        with as_os_errors(self.uri(path)):
             target._call("copy_object", target._key(place), CopySource=source, CopySourceIfMatch=f'"{version}"', **only)
         self.delete(path, version)  # which looks at the version again: not every server does when it copies
 
@@ -135,7 +135,7 @@ class S3Store:
             raise Conflict(f"{self.uri(path)} was replaced")
         known = head.get("VersionId", "null")
         which = {} if known == "null" else {"VersionId": known}
-        with as_files_have_them(self.uri(path)):
+        with as_os_errors(self.uri(path)):
             tags = self._call("get_object_tagging", self._key(path), **which)["TagSet"]
             if {"Key": name, "Value": value} not in tags:
                 kept = [each for each in tags if each["Key"] != name]
@@ -144,14 +144,14 @@ class S3Store:
                 tagging = {"TagSet": [*kept, {"Key": name, "Value": value}]}
                 self._call("put_object_tagging", self._key(path), Tagging=tagging, **which)
 
-    def entries(self, prefix: str = "") -> Iterator[Entry]:
+    def entries(self, prefix: str = "") -> Iterator[ListedObject]:
         """What a listing tells of all below the folder `prefix`, in the server's order; our own STATE is left out."""
         below = f"{self.prefix}{as_prefix(prefix)}"
         for page in self._pages(Prefix=below):
             for found in page.get("Contents", []):
                 path = found["Key"].removeprefix(self.prefix)
                 if path and not path.endswith("/") and not path.startswith(f"{STATE}/"):
-                    yield Entry(path, etag(found), found["Size"], answers.changed(found))
+                    yield ListedObject(path, etag(found), found["Size"], answers.changed(found))
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """See Store."""
@@ -164,10 +164,10 @@ class S3Store:
         """Whether the server keeps If-None-Match and If-Match; found out once, by an object of our own."""
         return _is_conditional(self)
 
-    def stamps(self, folder: str) -> Stamps:
+    def stamps(self, folder: str) -> ObjectStamps:
         """As `FileStore.stamps`; each one costs a request when it is first asked for."""
         names = {name: f"{etag(found)}@{answers.seconds(found)}" for name, found, _ in self._folder(folder)}
-        return Stamps(self.uri(folder), names, lambda name: self.metadata(f"{folder}/{name}"))
+        return ObjectStamps(self.uri(folder), names, lambda name: self.metadata(f"{folder}/{name}"))
 
     def stamped(self, path: str) -> int | None:
         """See Outbox; 0 where it has none."""
@@ -182,7 +182,7 @@ class S3Store:
         if version not in (None, found.version):
             raise Conflict(f"{self.uri(path)} was replaced")
         wanted = {**(about or {}), STAMP: str(ns)}
-        Stamps.forget(self.uri(path))
+        ObjectStamps.forget(self.uri(path))
         if found.metadata != wanted:
             self.write(path, found.data, replaces=found.version, stamp_ns=ns, about=about)
 
@@ -194,9 +194,9 @@ class S3Store:
         """Nothing where the server keeps conditions: those decide then. Else one at a time, as `FileStore.lock`."""
         return nullcontext() if self.conditional else self._turn("turn", name)
 
-    def claim(self, path: str) -> Lease:
+    def claim(self, path: str) -> S3Lease:
         """Make an object that is written again and again until it is closed; see `is_claimed`."""
-        return Lease(lambda: self._put(path, b""), lambda: self.delete(path))
+        return S3Lease(lambda: self._put(path, b""), lambda: self.delete(path))
 
     def is_claimed(self, path: str) -> bool:
         """Whether someone has claimed it and lives; whoever was killed is found out after half a minute."""
@@ -241,11 +241,11 @@ class S3Store:
 
     def _pages(self, **query: str) -> Iterator[dict[str, Any]]:
         pages = client("s3").get_paginator("list_objects_v2")
-        with as_files_have_them(f"s3://{self.bucket}/{query['Prefix']}"):
+        with as_os_errors(f"s3://{self.bucket}/{query['Prefix']}"):
             yield from pages.paginate(Bucket=self.bucket, **query)
 
     def _write(self, path: str, data: bytes, facts: dict[str, Any], only: Mapping[str, str]) -> str:
-        Stamps.forget(self.uri(path))
+        ObjectStamps.forget(self.uri(path))
         try:
             return self._put(path, data, only, **facts)
         except FileNotFoundError as error:
@@ -260,11 +260,11 @@ class S3Store:
             return own
 
     def _put(self, path: str, data: bytes, only: Mapping[str, str] | None = None, **facts: object) -> str:
-        with as_files_have_them(self.uri(path)):
+        with as_os_errors(self.uri(path)):
             return put(client("s3"), self.bucket, self._key(path), data, only or {}, facts)
 
     def _head(self, path: str) -> dict[str, Any]:
-        with as_files_have_them(self.uri(path)):
+        with as_os_errors(self.uri(path)):
             try:
                 return self._call("head_object", self._key(path))
             except ClientError as error:

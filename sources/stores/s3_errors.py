@@ -28,7 +28,7 @@ _LATER: Final = (408, 429, 500, 502, 503, 504)
 
 
 @contextmanager
-def as_files_have_them(uri: str) -> Iterator[None]:
+def as_os_errors(uri: str) -> Iterator[None]:
     """Turns boto3's errors into FileNotFoundError, PermissionError, Conflict, Unavailable and OSError."""
     try:
         yield

@@ -19,7 +19,7 @@ TURN_SECONDS: Final = 30.0
 _LOST_TICKET_SECONDS: Final = 90.0
 
 
-class Lease:
+class S3Lease:
     """Writes an object again and again, so that others see that its holder lives, until it is closed."""
 
     def __init__(self, write: Callable[[], object], remove: Callable[[], None], beat: float = BEAT_SECONDS) -> None:

@@ -10,7 +10,7 @@ _MOST: Final = 1_000_000
 _remembered: dict[bytes, tuple[bytes, int]] = {}
 
 
-class Stamps(Mapping[str, int]):
+class ObjectStamps(Mapping[str, int]):
     """Names to stamps in ns; 0 for what has none. `names` gives the state of each, as the listing told it."""
 
     def __init__(self, uri: str, names: Mapping[str, str], metadata: Callable[[str], Mapping[str, str]]) -> None:

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from handler.outbox.paths import report_path
-from handler.outbox.reports import Ledger
+from handler.outbox.reports import ReportStore
 from handler.processing.outcome import Outcome, Skipped
 from handler.processing.worker import Workers
 from sources.events import Event
@@ -55,7 +55,7 @@ class Running:
 
     def __init__(self, inbox: Path, outbox: Path) -> None:
         self.clocked = Clocked()
-        ledger = Ledger(FileStore(outbox))
+        ledger = ReportStore(FileStore(outbox))
         self.source = FolderSource(inbox, settle_seconds=2, rescan_seconds=NEVER, settled_in=ledger.settled_in)
         self._workers = Workers(self.source, self.clocked, self.clocked, 2)
 
@@ -109,7 +109,7 @@ def rescan(inbox: Path, outbox: Path, photos: int) -> None:
         report.touch()
         changed = (inbox / name).stat().st_ctime_ns
         os.utime(report, ns=(changed, changed))
-    scanner = Scanner(os.fspath(inbox), Ledger(FileStore(outbox)).settled_in)
+    scanner = Scanner(os.fspath(inbox), ReportStore(FileStore(outbox)).settled_in)
     for _ in range(3):
         began, busy = time.perf_counter(), time.process_time()
         found = sum(len(batch.paths) for batch in scanner.unsettled())

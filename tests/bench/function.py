@@ -50,15 +50,15 @@ def parts() -> None:
 
     timed(_imports)
     from handler.config.load import load_lambda
-    from handler.models.select import build_kit
+    from handler.models.select import build_model_set
     from pipeline import pipeline
     from pipeline.cutout import segment
     from pipeline.face import detect, landmarks
 
-    kit = timed(lambda: build_kit(load_lambda()))
+    kit = timed(lambda: build_model_set(load_lambda()))
     timed(lambda: detect.FaceFinder(landmarks.Landmarker(kit.landmarks.path, 68), kit.mmod.path if kit.mmod else None))
     timed(lambda: segment.Cutout(kit.cutout.path, kit.device, kit.threads))
-    one, data, limits = pipeline.Studio(kit), PHOTO.read_bytes(), Limits(20 << 20, 50_000_000)
+    one, data, limits = pipeline.PortraitPipeline(kit), PHOTO.read_bytes(), Limits(20 << 20, 50_000_000)
     timed(lambda: one.process(data, Recipe(), limits, PHOTO.name))
     print(json.dumps(seconds))
 

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from pipeline.models.catalog import cutout_model, verified
-from pipeline.models.model_set import Kit
-from pipeline.pipeline import Studio
+from pipeline.models.model_set import ModelSet
+from pipeline.pipeline import PortraitPipeline
 from pipeline.recipe import Recipe
 from pipeline.types import Limits
 from tests.bench.machine import machine
@@ -41,14 +41,14 @@ def photo(width: int, height: int) -> bytes:
 def run(models: Path, rounds: int) -> None:
     cutout = verified(models, cutout_model(models).name)
     landmarks = verified(models, "landmarks_68")
-    studio = Studio(Kit(landmarks, cutout, verified(models, "mmod")))
+    studio = PortraitPipeline(ModelSet(landmarks, cutout, verified(models, "mmod")))
     original = Original(landmarks.path, studio.cutout.session)
     print(f"{machine()}; cut-out {cutout.card.name}")
     for name, size in (("12 MP", (4000, 3000)), ("1 MP", (1000, 1000))):
         compare(name, photo(*size), studio, original, rounds)
 
 
-def compare(name: str, data: bytes, studio: Studio, original: Original, rounds: int) -> None:
+def compare(name: str, data: bytes, studio: PortraitPipeline, original: Original, rounds: int) -> None:
     ours: list[dict[str, float]] = []
     theirs: list[dict[str, float]] = []
     for count in range(rounds + 1):

@@ -30,9 +30,9 @@ def start(models: Path, weights: Path | None) -> None:
     if weights:
         seen = weights.stat()
         built = replace(built, restorer=Verified(card("codeformer"), weights, seen.st_size, seen.st_mtime_ns))
-    from pipeline.pipeline import Studio
+    from pipeline.pipeline import PortraitPipeline
 
-    Studio(built)
+    PortraitPipeline(built)
     print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

@@ -21,7 +21,7 @@ from pipeline.image import encode
 from pipeline.image.decode import decode
 from pipeline.image.provenance import mark, refuse_own
 from pipeline.models.catalog import Verified, card
-from pipeline.models.model_set import Kit
+from pipeline.models.model_set import ModelSet
 from pipeline.types import Rendered, Result
 
 SIDE = 96
@@ -93,7 +93,7 @@ MISCHIEF = {
 
 
 def build(settings):
-    return Kit(*[Verified(card("u2netp"), settings.models_dir / "model", 0, 0)] * 2)
+    return ModelSet(*[Verified(card("u2netp"), settings.models_dir / "model", 0, 0)] * 2)
 
 
 def load(kit):

@@ -4,11 +4,11 @@ import json
 
 from handler.config.options import DEFAULTS
 from handler.outbox.attempts import Attempts
-from handler.outbox.originals import After
+from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import report_path
-from handler.outbox.reports import Ledger
-from handler.outbox.writer import Sink
-from handler.processing.exclusive import Turnstile
+from handler.outbox.reports import ReportStore
+from handler.outbox.writer import OutboxWriter
+from handler.processing.exclusive import PhotoLocks
 from handler.processing.process import Process
 from pipeline.types import Limits
 from sources.events import Event
@@ -26,8 +26,8 @@ class AnyDesk:
         attempts.suspects(self.inbox.exists)
         self.begun.append(attempts)
         return Process(
-            inbox=self.inbox, ledger=Ledger(self.outbox), sink=Sink(self.outbox), attempts=attempts,
-            after=After(self.inbox, self.outbox, after), pool=FakePool(*answers), turnstile=Turnstile(),
+            inbox=self.inbox, ledger=ReportStore(self.outbox), sink=OutboxWriter(self.outbox), attempts=attempts,
+            after=AfterPolicy(self.inbox, self.outbox, after), pool=FakePool(*answers), turnstile=PhotoLocks(),
             base=DEFAULTS, presets={}, limits=Limits(), max_attempts=MAX_ATTEMPTS,
         )  # fmt: skip
 
@@ -41,4 +41,4 @@ class AnyDesk:
 
     def settled(self, path):
         folder, _, name = path.rpartition("/")
-        return Ledger(self.outbox).settled_in(folder)(name, self.inbox.read(path).changed_ns)
+        return ReportStore(self.outbox).settled_in(folder)(name, self.inbox.read(path).changed_ns)

@@ -10,11 +10,11 @@ from PIL import Image, PngImagePlugin
 
 from handler.config.options import DEFAULTS, recipe_facts
 from handler.outbox.attempts import Attempts
-from handler.outbox.originals import After
+from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import ATTEMPTS, report_path
-from handler.outbox.reports import Ledger
-from handler.outbox.writer import Sink
-from handler.processing.exclusive import Turnstile
+from handler.outbox.reports import ReportStore
+from handler.outbox.writer import OutboxWriter
+from handler.processing.exclusive import PhotoLocks
 from handler.processing.process import Process
 from handler.workers import child
 from handler.workers.messages import Finished, Refused, Same
@@ -120,9 +120,9 @@ class Desk:
         attempts.suspects(self.inbox.exists)
         self.services.append(attempts)
         return Process(
-            inbox=self.inbox, ledger=Ledger(self.outbox), sink=Sink(self.outbox), attempts=attempts,
-            after=After(self.inbox, self.outbox, after),
-            pool=FakePool(*answers), turnstile=Turnstile(), base=DEFAULTS, presets={}, limits=Limits(),
+            inbox=self.inbox, ledger=ReportStore(self.outbox), sink=OutboxWriter(self.outbox), attempts=attempts,
+            after=AfterPolicy(self.inbox, self.outbox, after),
+            pool=FakePool(*answers), turnstile=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(),
             max_attempts=MAX_ATTEMPTS,
         )  # fmt: skip
 

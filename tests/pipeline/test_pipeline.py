@@ -10,13 +10,13 @@ from pipeline.errors import ModelError, PhotoRejected
 from pipeline.face import geometry
 from pipeline.image.affine import apply
 from pipeline.image.provenance import owner_of
-from pipeline.pipeline import Studio
+from pipeline.pipeline import PortraitPipeline
 from pipeline.recipe import Recipe
 from pipeline.types import Limits, Result
 from tests.conftest import PORTRAITS, kit, pixels
 
 
-def made(studio: Studio, name: str, **options) -> Result:
+def made(studio: PortraitPipeline, name: str, **options) -> Result:
     return studio.process((PORTRAITS / name).read_bytes(), Recipe(**options), Limits(), f"photos/{name}")
 
 
@@ -221,7 +221,7 @@ def test_a_person_who_ends_with_the_photo_inside_the_oval_is_noted(studio):
 
 
 def test_the_five_point_model_makes_portraits_too(models):
-    result = made(Studio(kit(models, landmarks="landmarks_5")), "portrait_bokeh.jpg")
+    result = made(PortraitPipeline(kit(models, landmarks="landmarks_5")), "portrait_bokeh.jpg")
 
     assert result.portraits[0].facts["faces"]["landmark_model"] == "5"
     assert len(result.portraits[0].facts["faces"]["landmarks"]) == 5
@@ -232,7 +232,7 @@ def test_a_model_that_changed_since_it_was_verified_is_not_loaded(models):
     changed = replace(verified, cutout=replace(verified.cutout, size=1))
 
     with pytest.raises(ModelError, match="changed since it was verified"):
-        Studio(changed)
+        PortraitPipeline(changed)
 
 
 def test_a_photo_cut_to_a_disc_gives_the_person_and_not_the_disc(studio):

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.errors import PhotoRejected
 from pipeline.image.affine import apply
 from pipeline.models.catalog import Verified, card
-from pipeline.pipeline import Studio
+from pipeline.pipeline import PortraitPipeline
 from pipeline.recipe import Recipe
 from pipeline.types import Limits, Result
 from tests.conftest import PORTRAITS, kit
@@ -34,7 +34,7 @@ class Painter:
 
 @pytest.fixture(scope="module")
 def painted(models):
-    return Studio(kit(models), Painter())
+    return PortraitPipeline(kit(models), Painter())
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def restored_faces(painted):
     return lambda: painted_network(painted).faces - before
 
 
-def painted_network(studio: Studio) -> Painter:
+def painted_network(studio: PortraitPipeline) -> Painter:
     return studio.restoration.network
 
 
-def made(studio: Studio, data: bytes, **options) -> Result:
+def made(studio: PortraitPipeline, data: bytes, **options) -> Result:
     return studio.process(data, Recipe(**options), Limits(), "a.png")
 
 
@@ -140,14 +140,14 @@ def test_the_real_network_runs_in_the_pipeline(models, codeformer_file):
     file = codeformer_file.stat()
     restorer = Verified(card("codeformer"), codeformer_file, file.st_size, file.st_mtime_ns)
 
-    result = made(Studio(replace(kit(models), restorer=restorer)), sample("astronaut.png"))
+    result = made(PortraitPipeline(replace(kit(models), restorer=restorer)), sample("astronaut.png"))
 
     assert result.facts["restoration"] == "applied"
     assert "codeformer" in [model["name"] for model in result.facts["models"]]
 
 
 def test_five_landmarks_have_no_restoration_and_say_so(models):
-    facts = made(Studio(kit(models, landmarks="landmarks_5")), sample("portrait_bokeh.jpg")).facts
+    facts = made(PortraitPipeline(kit(models, landmarks="landmarks_5")), sample("portrait_bokeh.jpg")).facts
 
     assert facts["restoration"] == "unavailable"
     assert "needs_68" in facts["notes"]

@@ -8,7 +8,7 @@ import pytest
 
 from sources.events import Event
 from sources.memory import MemorySource
-from sources.merged import Several
+from sources.merged import MergedSource
 from tests.sources.folder.folder_helpers import until
 
 SOON = 10.0
@@ -41,7 +41,7 @@ def several():
     made = []
 
     def make(*members):
-        made.append(Several(members))
+        made.append(MergedSource(members))
         return made[-1]
 
     yield make

@@ -86,7 +86,7 @@ def environment(models, endpoint, **settings):
     }
 
 
-class Function:
+class LambdaFunction:
     """One that has begun: calls, its room, and the way to S3, which may be harmed."""
 
     def __init__(self, api, room, s3):
@@ -110,4 +110,4 @@ def function(models, bucket, command=("watch",), tmp="512m", **settings):
         environ["AWS_LAMBDA_RUNTIME_API"] = f"127.0.0.1:{_API}"
         doors = {_API: api.address, _S3: s3.endpoint}
         room = stack.enter_context(Room([*ENTRY, *command], environ, doors, kept=[models], tmp=tmp))
-        yield Function(api, room, s3)
+        yield LambdaFunction(api, room, s3)

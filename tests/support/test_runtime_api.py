@@ -11,7 +11,7 @@ from tests.support.runtime_api import MOST_BYTES, RuntimeApi
 BASE = "/2018-06-01/runtime"
 
 
-class Function:
+class LambdaFunction:
     """What asks the API."""
 
     def __init__(self, api):
@@ -39,7 +39,7 @@ def api():
 
 @pytest.fixture
 def function(api):
-    one = Function(api)
+    one = LambdaFunction(api)
     yield one
     one.close()
 
@@ -92,7 +92,7 @@ def test_init_does_not_fail_after_the_first_call(api, function):
     waiting = threading.Thread(target=function.next, daemon=True)
     waiting.start()
     api.ready()
-    other = Function(api)
+    other = LambdaFunction(api)
     assert other.post("init/error") == (403, "InvalidStateTransition")
     other.close()
     api.send({})

@@ -14,7 +14,7 @@ from pymatting import estimate_alpha_cf, estimate_foreground_ml
 
 from pipeline.cutout import segment
 from pipeline.face import geometry
-from pipeline.pipeline import Studio
+from pipeline.pipeline import PortraitPipeline
 from tests.bench.quality import grounds
 from tests.bench.quality.copies import reduced
 from tests.bench.quality.photos import Shot, made
@@ -53,7 +53,7 @@ class Composite:
     colours: np.ndarray
 
 
-def cut(studio: Studio, shot: Shot) -> CutOut | None:
+def cut(studio: PortraitPipeline, shot: Shot) -> CutOut | None:
     """The person of a photo with one face, or None where no sure mask of one person is found."""
     if min(shot.pixels.shape[:2]) < _LEAST:
         return None

@@ -11,8 +11,8 @@ from PIL import Image
 from pipeline.cutout.compose import over
 from pipeline.errors import PhotoRejected
 from pipeline.models.catalog import cutout_model, verified
-from pipeline.models.model_set import Kit
-from pipeline.pipeline import Studio
+from pipeline.models.model_set import ModelSet
+from pipeline.pipeline import PortraitPipeline
 from pipeline.recipe import Recipe
 from pipeline.stopwatch import Stopwatch
 from pipeline.types import Limits, Result
@@ -51,7 +51,7 @@ class Side(Protocol):
 
 
 class Ours:
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: PortraitPipeline) -> None:
         self._studio = studio
 
     def __call__(self, data: bytes, *, plain: bool = False) -> Delivered | None:
@@ -97,8 +97,8 @@ def _theirs(drawn: Drawn) -> Delivered:
     return Delivered(rgb, alpha, drawn.matrix, drawn.face, 1, (), png, jpeg, drawn.seen)
 
 
-def both(models: Path) -> tuple[Studio, Ours, Theirs]:
+def both(models: Path) -> tuple[PortraitPipeline, Ours, Theirs]:
     """Our studio and the two sides, with the same models."""
     landmarks, mask = verified(models, "landmarks_68"), verified(models, cutout_model(models).name)
-    studio = Studio(Kit(landmarks, mask, verified(models, "mmod"), device="cpu"))
+    studio = PortraitPipeline(ModelSet(landmarks, mask, verified(models, "mmod"), device="cpu"))
     return studio, Ours(studio), Theirs(Original(landmarks.path, studio.cutout.session))

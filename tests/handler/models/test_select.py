@@ -5,7 +5,7 @@ import os
 import pytest
 
 from handler.config.load import load_common
-from handler.models.select import build_kit
+from handler.models.select import build_model_set
 from pipeline.errors import ModelError
 
 
@@ -21,7 +21,7 @@ def folder(models_dir, tmp_path):
 
 def kit(folder, **variables):
     environ = {f"FACECRAFT_{name}": value for name, value in variables.items()}
-    return build_kit(load_common({"FACECRAFT_MODELS_DIR": str(folder), **environ}))
+    return build_model_set(load_common({"FACECRAFT_MODELS_DIR": str(folder), **environ}))
 
 
 def test_without_the_restoration_model_auto_goes_on_and_knows_why(folder):

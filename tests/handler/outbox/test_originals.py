@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from handler.outbox.originals import After, moved_to
+from handler.outbox.originals import AfterPolicy, moved_to
 from handler.outbox.paths import report_path
 from handler.processing.outcome import Done, Skipped, Vanished
 from handler.workers.process import WorkerDied
@@ -114,7 +114,7 @@ def test_rejected_and_failed_photos_stay_and_are_settled(desk, after):
 def test_the_report_stands_before_the_photo_goes(desk):
     seen = []
 
-    class Watching(After):
+    class Watching(AfterPolicy):
         def act(self, path, sums):
             seen.extend(json.loads(desk.outbox.read(report_path(path)).data)["outputs"])
             super().act(path, sums)
@@ -216,7 +216,7 @@ def test_a_photo_that_cannot_go_stays_and_is_settled(desk, moving, caplog):
 
 
 def test_where_it_may_go_later_it_is_tried_again(desk, moving):
-    class Full(After):
+    class Full(AfterPolicy):
         def act(self, path, sums):
             raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from handler.outbox.paths import report_path
-from handler.outbox.reports import Ledger, trusted_stamp
+from handler.outbox.reports import ReportStore, trusted_stamp
 from sources.stores.base import Conflict, Unavailable
 from sources.stores.local import FileStore
 
@@ -16,7 +16,7 @@ DAY_NS = 86_400 * 10**9
 
 @pytest.fixture
 def ledger(tmp_path):
-    return Ledger(FileStore(tmp_path))
+    return ReportStore(FileStore(tmp_path))
 
 
 def stand(ledger, path, stamp_ns, text="{}"):
@@ -51,7 +51,7 @@ def test_photos_with_long_paths_are_settled_too(ledger, path):
 
 def test_an_outbox_that_is_away_does_not_look_empty(tmp_path):
     with pytest.raises(Unavailable):
-        Ledger(FileStore(tmp_path / "away")).settled_in("")
+        ReportStore(FileStore(tmp_path / "away")).settled_in("")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\ud800", "[" * 100_000])

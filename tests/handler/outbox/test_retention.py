@@ -9,8 +9,8 @@ import time
 import pytest
 
 from handler.outbox.paths import report_path
-from handler.outbox.retention import Cleanup
-from handler.outbox.writer import Sink
+from handler.outbox.retention import Retention
+from handler.outbox.writer import OutboxWriter
 from handler.processing.outcome import Done, Skipped
 from sources.stores.base import Conflict
 from sources.stores.local import FileStore
@@ -42,7 +42,7 @@ def desk(request, desks):
 def cleanup(desk, *, hours=HOURS, ended=None, told=None):
     service = desk.service()
     tell = told.put if told else lambda _: None
-    return Cleanup(desk.outbox, service.attempts, hours, ended or threading.Event(), lambda *count: tell(count))
+    return Retention(desk.outbox, service.attempts, hours, ended or threading.Event(), lambda *count: tell(count))
 
 
 def later(hours):
@@ -69,7 +69,7 @@ def test_what_is_gone_is_not_done_anew_but_when_it_is_replayed(desk):
 
     assert isinstance(desk.service()(photo), Skipped)
     report = desk.outbox.read(report_path("anna.jpg"))
-    Sink(desk.outbox).replay("anna.jpg", json.loads(report.data), replaces=report.version)
+    OutboxWriter(desk.outbox).replay("anna.jpg", json.loads(report.data), replaces=report.version)
     assert isinstance(desk.service()(photo), Done)
     assert left(desk) == ["anna.jpg", "anna.png", "reports/anna.jpg.json"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from handler.outbox.paths import portrait_stems, report_path
-from handler.outbox.reports import Ledger
-from handler.outbox.writer import Sink
+from handler.outbox.reports import ReportStore
+from handler.outbox.writer import OutboxWriter
 from pipeline.errors import PhotoRejected
 from sources.stores.base import Conflict, Unavailable
 from sources.stores.local import FileStore
@@ -21,12 +21,12 @@ from tests.handler.fakes import portrait
 
 @pytest.fixture
 def sink(tmp_path):
-    return Sink(FileStore(tmp_path))
+    return OutboxWriter(FileStore(tmp_path))
 
 
 def settle(sink, path, *portraits):
     """Publish and commit as the process does; the names in the report."""
-    previous, version = Ledger(sink.outbox).previous(path)
+    previous, version = ReportStore(sink.outbox).previous(path)
     with sink.turn(path, version):
         outputs = sink.publish(path, portraits, previous)
         first, *more = outputs or [[]]
@@ -182,7 +182,7 @@ def test_the_report_is_ascii_json_with_the_stamp_of_the_photo(sink):
     assert data.isascii()
     assert data.endswith(b"\n}\n")
     assert json.loads(data)["source"] == path
-    assert Ledger(sink.outbox).settled_in("")(path, 1_650_000_000_000_000_000)
+    assert ReportStore(sink.outbox).settled_in("")(path, 1_650_000_000_000_000_000)
 
 
 def test_whoever_comes_second_writes_nothing(sink):
@@ -198,7 +198,7 @@ def test_whoever_comes_second_writes_nothing(sink):
 
 def test_an_outbox_that_cannot_be_written_is_no_verdict_on_the_photo(tmp_path):
     with pytest.raises(Unavailable):
-        Sink(FileStore(tmp_path / "away")).publish("anna.jpg", [portrait("anna.jpg")])
+        OutboxWriter(FileStore(tmp_path / "away")).publish("anna.jpg", [portrait("anna.jpg")])
 
 
 def test_two_services_never_give_one_name_to_two_photos(sink):
@@ -221,7 +221,7 @@ for number in range(15):
 
     named = []
     for path in (f"{number}.{kind}" for kind in kinds for number in range(15)):
-        report, _ = Ledger(sink.outbox).previous(path)
+        report, _ = ReportStore(sink.outbox).previous(path)
         named += [file["name"] for file in report["outputs"]]
         assert [sink.outbox.read(file["name"]).data for file in report["outputs"]] == [
             picture.data for picture in reversed(portrait(path).pictures)

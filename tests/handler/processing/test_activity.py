@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from handler.processing.activity import Board
+from handler.processing.activity import Activity
 from handler.processing.outcome import Skipped
 from handler.telemetry.metrics import Metrics
 from sources.events import Event
@@ -15,7 +15,7 @@ from tests.handler.telemetry.test_metrics import samples
 def test_how_long_a_photo_waited_is_told_when_its_work_begins(ago, counted):
     metrics = Metrics()
     known = None if ago is None else time.monotonic() - ago
-    Board(metrics).taken(Event("file:///in/anna.jpg", "anna.jpg", "v1", known=known))
+    Activity(metrics).taken(Event("file:///in/anna.jpg", "anna.jpg", "v1", known=known))
 
     seen = samples(metrics)
     assert seen["facecraft_queue_wait_seconds_count",] == counted
@@ -23,7 +23,7 @@ def test_how_long_a_photo_waited_is_told_when_its_work_begins(ago, counted):
 
 
 def test_what_is_in_work_leaves_with_its_outcome():
-    board, event = Board(Metrics()), Event("file:///in/anna.jpg", "anna.jpg", "v1")
+    board, event = Activity(Metrics()), Event("file:///in/anna.jpg", "anna.jpg", "v1")
 
     board.taken(event)
     assert [each["uri"] for each in board.inflight()] == [event.uri]

@@ -12,10 +12,10 @@ from handler.cli.replay import Replay, Selection
 from handler.config.options import DEFAULTS
 from handler.config.settings import Settings
 from handler.outbox.attempts import Attempts
-from handler.outbox.originals import After
+from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import ATTEMPTS, report_path
-from handler.outbox.reports import Ledger
-from handler.outbox.writer import Sink
+from handler.outbox.reports import ReportStore
+from handler.outbox.writer import OutboxWriter
 from handler.processing.outcome import Done, Failed, Rejected, Skipped, Vanished
 from handler.workers import child
 from handler.workers.messages import Finished, Job, Refused, Same
@@ -200,7 +200,7 @@ def test_done_objects_are_tagged_and_others_are_not(buckets):
 
 
 def test_a_photo_that_could_not_be_taken_out_yet_is_not_settled(buckets):
-    class Away(After):
+    class Away(AfterPolicy):
         def act(self, path, sums):
             raise OSError("the bucket is away")
 
@@ -279,7 +279,7 @@ def test_a_photo_that_was_replaced_meanwhile_is_work_again(buckets):
 
 
 @dataclass(frozen=True)
-class Late(Sink):
+class Late(OutboxWriter):
     """Something happens as soon as a report stands."""
 
     then: Callable[[], object]
@@ -355,13 +355,13 @@ def test_a_folder_s_photos_are_told_settled_by_their_stamps(desks):
     process(event)
     process(replace(event, attempt=2))  # a report that came within the clock's tick is stamped by the next look
 
-    settled = Ledger(desk.outbox).settled_in("sales")
+    settled = ReportStore(desk.outbox).settled_in("sales")
     assert settled("anna.jpg", desk.inbox.read("sales/anna.jpg").changed_ns)
     assert not settled("anna.jpg", 1)
     assert not settled("otto.jpg", 1)
 
 
-class Studio:
+class PortraitPipeline:
     """Makes of every photo what its options say."""
 
     def process(self, data, recipe, limits, path):
@@ -369,7 +369,7 @@ class Studio:
 
 
 def answer(store, path):
-    return child.answer(Job(store, path, DEFAULTS, {}, Limits()), Studio())
+    return child.answer(Job(store, path, DEFAULTS, {}, Limits()), PortraitPipeline())
 
 
 def test_options_come_from_the_object_s_metadata_and_the_sidecar_is_stronger(buckets):
@@ -406,9 +406,9 @@ def test_a_photo_that_is_too_large_is_settled_with_its_etag(buckets):
     event = buckets.photo("anna.jpg", b"12345")
     job = Job(buckets.inbox, "anna.jpg", DEFAULTS, {}, Limits(max_bytes=4))
 
-    reply = child.answer(job, Studio())
+    reply = child.answer(job, PortraitPipeline())
     assert (reply.reason, reply.seen.etags) == ("too_large", (event.version,))
-    assert isinstance(child.answer(replace(job, known=reply.seen.sums), Studio()), Same)
+    assert isinstance(child.answer(replace(job, known=reply.seen.sums), PortraitPipeline()), Same)
 
 
 def test_a_killed_service_s_photo_waits_until_its_lease_has_ended_and_runs_alone_then(buckets):

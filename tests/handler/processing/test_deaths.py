@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from handler.outbox.attempts import Attempts
-from handler.outbox.reports import Ledger, last_changed
-from handler.outbox.writer import Sink
+from handler.outbox.reports import ReportStore, last_changed
+from handler.outbox.writer import OutboxWriter
 from sources.stores.local import FileStore
 from tests.chaos.__main__ import PORTRAIT
 from tests.chaos.services import LIGHT
@@ -147,7 +147,7 @@ def test_a_death_between_a_report_and_the_end_of_its_attempt_leaves_no_suspect(w
     service = watch().ready()
     uri = service.drop(PORTRAIT, "anna.jpg")
     inbox, outbox = FileStore(service.inbox), FileStore(service.outbox)
-    while not Ledger(outbox).settled_in("")("anna.jpg", last_changed(inbox, "anna.jpg")):
+    while not ReportStore(outbox).settled_in("")("anna.jpg", last_changed(inbox, "anna.jpg")):
         service.settled(uri)  # what was read at once is looked at again before its stamp is trusted
     service.process.kill()
     service.process.wait()
@@ -166,7 +166,7 @@ def test_the_image_of_a_photo_that_was_taken_away_before_its_report_goes_with_th
     died = Attempts(outbox)
     died.begin("anna.jpg")
     died.close()
-    Sink(outbox).publish("anna.jpg", [portrait("anna.jpg")])
+    OutboxWriter(outbox).publish("anna.jpg", [portrait("anna.jpg")])
 
     watch().ready()
 

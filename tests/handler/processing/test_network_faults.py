@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 
 from handler.outbox.paths import ATTEMPTS, report_path
-from handler.outbox.reports import Ledger
-from handler.outbox.writer import Sink
+from handler.outbox.reports import ReportStore
+from handler.outbox.writer import OutboxWriter
 from handler.processing.outcome import Done
 from handler.service.sources import Bucket
 from handler.workers import child
@@ -41,7 +41,7 @@ def test_an_outbox_that_is_away_is_no_photo_s_fault(buckets):
     event = buckets.photo("anna.jpg")
     away = partial(S3Store, "no-such-bucket")
     process = buckets.service()
-    lost = replace(process, sink=Sink(away("out")), ledger=Ledger(away("out")))
+    lost = replace(process, sink=OutboxWriter(away("out")), ledger=ReportStore(away("out")))
     assert lost(event).reason == "outbox_unavailable"
     assert list(buckets.outbox.stamps(ATTEMPTS)) == []
 

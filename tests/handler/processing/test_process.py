@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from handler.outbox.paths import portrait_stems, report_path
-from handler.outbox.reports import Ledger
-from handler.outbox.writer import Sink
+from handler.outbox.reports import ReportStore
+from handler.outbox.writer import OutboxWriter
 from handler.processing.outcome import Done, Failed, Rejected, Skipped, Vanished
 from handler.workers.messages import Changed, Faulted
 from handler.workers.pool import PoolUnavailable
@@ -296,7 +296,7 @@ def test_a_report_that_another_service_wrote_meanwhile_stands(desk):
 
     def overtaken(job):
         report = {"outcome": "done", "outputs": []}
-        Sink(desk.outbox).commit("anna.jpg", report, replaces=None, changed_ns=1)
+        OutboxWriter(desk.outbox).commit("anna.jpg", report, replaces=None, changed_ns=1)
         return done(job)
 
     assert (desk.run(anna, overtaken).reason, desk.images()) == ("conflict", [])
@@ -355,7 +355,7 @@ def test_an_error_of_ours_is_logged_with_its_traceback(desk, caplog):
 
 
 def test_an_error_of_ours_that_cannot_be_counted_is_tried_again_rarely(desk):
-    class Broken(Ledger):
+    class Broken(ReportStore):
         def previous(self, path):
             raise ValueError("a fault of ours")
 

@@ -6,14 +6,14 @@ import pytest
 
 from handler.config.options import DEFAULTS, recipe_facts
 from handler.processing import report
-from handler.workers.messages import Finished, Refused, Seen, Sums
+from handler.workers.messages import Checksums, Finished, PhotoVersion, Refused
 from pipeline.reasons import REASONS
 from pipeline.recipe import OPTIONS
 from sources.events import Event
 from tests.handler.fakes import SOURCE, face, result
 
 EVENT = Event("file:///in/sales/anna%FF.jpg", "sales/anna\udcff.jpg", "17-1-17", attempt=1)
-SEEN = Seen(Sums("ab" * 32, 1234, "cd" * 32), 10, 20)
+SEEN = PhotoVersion(Checksums("ab" * 32, 1234, "cd" * 32), 10, 20)
 CONTENT = {
     "uri": EVENT.uri, "version": "17-1-17", "sha256": "ab" * 32, "bytes": 1234, "sidecar_sha256": "cd" * 32,
 }  # fmt: skip

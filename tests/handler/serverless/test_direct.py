@@ -14,7 +14,7 @@ from PIL import Image
 from handler.config.options import DEFAULTS
 from handler.config.settings import CommonSettings
 from handler.serverless.direct import ANSWER_BYTES, Inline, parsed
-from handler.serverless.function import Function, FunctionError, Invocation
+from handler.serverless.function import FunctionError, Invocation, LambdaFunction
 from handler.workers import child
 from handler.workers.messages import Faulted, Finished
 from handler.workers.pool import PoolUnavailable
@@ -202,7 +202,7 @@ def test_empty_options_are_none():
     assert [parsed({"image": encoded(), "options": options}).options for options in (None, {})] == [{}, {}]
 
 
-class Studio:
+class PortraitPipeline:
     """Makes one portrait of every photo."""
 
     def process(self, data, recipe, limits, path):
@@ -213,7 +213,7 @@ class Pool:
     """The real worker's answer, its models played."""
 
     def run(self, job):
-        return child.answer(job, Studio())
+        return child.answer(job, PortraitPipeline())
 
 
 @given(
@@ -227,7 +227,7 @@ class Pool:
 )
 def test_every_call_ends_as_an_answer_in_json_or_an_error_that_says_what_to_do(event):
     try:
-        answer = Function(CommonSettings(), Pool())(event, Invocation(REQUEST, lambda: math.inf))
+        answer = LambdaFunction(CommonSettings(), Pool())(event, Invocation(REQUEST, lambda: math.inf))
     except FunctionError as error:
         assert error.kind in {"InvalidEvent", "InvalidImage", "NoInbox"}
         assert str(error)

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from handler.config.options import DEFAULTS
 from handler.config.settings import CommonSettings
 from handler.outbox.attempts import Attempts
-from handler.outbox.originals import After
+from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import report_path
-from handler.outbox.reports import Ledger
-from handler.outbox.writer import Sink
-from handler.processing.exclusive import Turnstile
+from handler.outbox.reports import ReportStore
+from handler.outbox.writer import OutboxWriter
+from handler.processing.exclusive import PhotoLocks
 from handler.processing.process import Process
-from handler.serverless.function import Function, FunctionError, Invocation
+from handler.serverless.function import FunctionError, Invocation, LambdaFunction
 from handler.workers.pool import PoolUnavailable
 from handler.workers.process import WorkerDied
 from pipeline.types import Limits
@@ -36,10 +36,10 @@ def functions(inbox, outbox, *answers):
     """A function between these stores, its models played."""
     pool, attempts = FakePool(*answers), Attempts(outbox, always_alone=True)
     process = Process(
-        inbox=inbox, ledger=Ledger(outbox), sink=Sink(outbox), attempts=attempts, after=After(inbox, outbox),
-        pool=pool, turnstile=Turnstile(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=MAX_ATTEMPTS,
+        inbox=inbox, ledger=ReportStore(outbox), sink=OutboxWriter(outbox), attempts=attempts, after=AfterPolicy(inbox, outbox),
+        pool=pool, turnstile=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=MAX_ATTEMPTS,
     )  # fmt: skip
-    return Function(CommonSettings(), pool, process), attempts
+    return LambdaFunction(CommonSettings(), pool, process), attempts
 
 
 class Cloud:
@@ -297,7 +297,7 @@ def test_without_a_bucket_events_cannot_be_served(tmp_path, cloud):
     (tmp_path / "in").mkdir()
     in_folder, attempts = functions(FileStore(tmp_path / "in"), FileStore(tmp_path / "out"))
     cloud.begun.append(attempts)
-    for function in (Function(CommonSettings(), FakePool()), in_folder):
+    for function in (LambdaFunction(CommonSettings(), FakePool()), in_folder):
         for event in (direct(record()), minio(), {"Records": [cloud.message("m1", "a.jpg")]}, {"image": "s3://a/b"}):
             with pytest.raises(FunctionError, match="set FACECRAFT_INBOX and FACECRAFT_OUTBOX") as caught:
                 function(event, call())

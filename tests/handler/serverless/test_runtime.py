@@ -15,7 +15,7 @@ from handler.config.serverless import LambdaSettings
 from handler.outbox.attempts import SERVICES
 from handler.outbox.paths import ATTEMPTS
 from handler.serverless.invocation import Invocation
-from handler.serverless.runtime import Environment
+from handler.serverless.runtime import LambdaRuntime
 from tests.chaos.light import Light
 from tests.conftest import PORTRAITS
 from tests.handler.service_runner import environment as variables
@@ -35,7 +35,7 @@ def inline(photo=PHOTO):
 
 
 def light(**settings):
-    return Environment(LambdaSettings(**settings), lambda _settings: Light())
+    return LambdaRuntime(LambdaSettings(**settings), lambda _settings: Light())
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 
 from handler.config.options import DEFAULTS
 from handler.outbox.attempts import Attempts
-from handler.outbox.originals import After
+from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import report_path
-from handler.outbox.reports import Ledger
-from handler.outbox.writer import Sink
-from handler.processing.exclusive import Turnstile
+from handler.outbox.reports import ReportStore
+from handler.outbox.writer import OutboxWriter
+from handler.processing.exclusive import PhotoLocks
 from handler.processing.outcome import name_of
 from handler.processing.process import Process
 from handler.processing.worker import Workers
@@ -39,12 +39,12 @@ class Service:
         self._attempts = Attempts(self.outbox)
         self._pool = FakePool(*answers or [self.work] * 1000)
         process = Process(
-            inbox=self.inbox, ledger=Ledger(self.outbox), sink=Sink(self.outbox), attempts=self._attempts,
-            after=After(self.inbox, self.outbox),
-            pool=self._pool, turnstile=Turnstile(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=3,
+            inbox=self.inbox, ledger=ReportStore(self.outbox), sink=OutboxWriter(self.outbox), attempts=self._attempts,
+            after=AfterPolicy(self.inbox, self.outbox),
+            pool=self._pool, turnstile=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=3,
         )  # fmt: skip
         self.source = FolderSource(
-            self.inbox.root, settle_seconds=0.1, rescan_seconds=3600, settled_in=Ledger(self.outbox).settled_in
+            self.inbox.root, settle_seconds=0.1, rescan_seconds=3600, settled_in=ReportStore(self.outbox).settled_in
         )
         self._workers = Workers(self.source, process, self, slots)
 

@@ -11,7 +11,7 @@ import pytest
 
 from handler.outbox.metadata import made_from
 from handler.outbox.paths import report_path
-from handler.outbox.writer import Sink
+from handler.outbox.writer import OutboxWriter
 from handler.service.sources import Bucket
 from sources.sqs.source import SqsSource
 from sources.stores import aws
@@ -45,7 +45,7 @@ def settle(bucket, *paths, **report):
         standing = bucket.outbox.read(place).version if bucket.outbox.exists(place) else None
         etags = tuple(etag for each in (path, f"{path}.toml") if (etag := bucket.inbox.version(each)))
         text = {"outcome": "done", "source": {"sidecar_sha256": etags[1:] and "5c"}, **report}
-        Sink(bucket.outbox).commit(path, text, replaces=standing, changed_ns=newest, about=made_from(etags))
+        OutboxWriter(bucket.outbox).commit(path, text, replaces=standing, changed_ns=newest, about=made_from(etags))
 
 
 def found(bucket):
@@ -103,7 +103,7 @@ def test_a_photo_that_is_to_be_replayed_is_found_although_its_report_is_newer(bu
     settle(bucket, "a.jpg", "b.jpg")
     place = report_path("a.jpg")
     standing = bucket.outbox.read(place)
-    Sink(bucket.outbox).replay("a.jpg", json.loads(standing.data), replaces=standing.version)
+    OutboxWriter(bucket.outbox).replay("a.jpg", json.loads(standing.data), replaces=standing.version)
     assert found(bucket) == ["a.jpg"]
     settle(bucket, "a.jpg")
     assert found(bucket) == []

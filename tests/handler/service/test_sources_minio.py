@@ -8,7 +8,7 @@ import pytest
 from handler.http.events import Events
 from handler.http.server import ServerThread, make_app
 from handler.outbox.paths import report_path
-from handler.outbox.writer import Sink
+from handler.outbox.writer import OutboxWriter
 from handler.service.sources import Bucket
 from sources.stores.s3 import S3Store
 from tests.support.minio import Minio
@@ -68,7 +68,7 @@ class Service:
             if not outbox.exists(place):
                 newest = self._bucket.inbox.changed(event.path)
                 self._worked[event.path] += 1
-                Sink(outbox).commit(event.path, {"outcome": "done"}, replaces=None, changed_ns=newest)
+                OutboxWriter(outbox).commit(event.path, {"outcome": "done"}, replaces=None, changed_ns=newest)
             self.arrivals.source.ack(event)
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from handler.config.options import DEFAULTS, SIDECAR_BYTES
 from handler.workers import child
-from handler.workers.messages import Changed, Faulted, Finished, Gone, Job, Refused, Same, Sums
+from handler.workers.messages import Changed, Checksums, Faulted, Finished, Gone, Job, Refused, Same
 from pipeline.models.catalog import Verified, card
-from pipeline.models.model_set import Kit
+from pipeline.models.model_set import ModelSet
 from pipeline.types import Limits
 from sources.stores.base import Conflict
 from sources.stores.local import FileStore
@@ -51,7 +51,7 @@ def test_a_photo_comes_back_as_portraits_with_its_sums_and_options(inbox, studio
     reply = answer(studio, job(inbox))
 
     assert isinstance(reply, Finished)
-    assert reply.seen.sums == Sums(sum_of(SMALL), len(SMALL))
+    assert reply.seen.sums == Checksums(sum_of(SMALL), len(SMALL))
     assert reply.seen.changed_ns == (inbox.root / "anna.jpg").stat().st_ctime_ns
     assert {picture.kind for picture in reply.result.portraits[0].pictures} == {"png", "jpg"}
     assert (reply.recipe["width"], reply.recipe["from"]["width"]) == (648, "default")
@@ -64,7 +64,11 @@ def test_models_that_changed_since_they_were_verified_do_not_load(tmp_path):
         "try:\n    modelworker.load(pickle.load(sys.stdin.buffer))\nexcept ModelError as error:\n    print(error)\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, input=pickle.dumps(Kit(model, model)), capture_output=True, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        input=pickle.dumps(ModelSet(model, model)),
+        capture_output=True,
+        check=True,
     )
 
     assert b"model.onnx: No such file or directory. It was there at the start" in ended.stdout
@@ -122,7 +126,7 @@ def test_a_photo_over_the_limit_is_refused_unread_and_remembered(inbox, studio):
 
     assert reply.reason == "too_large"
     assert "13,641 bytes; the limit is 1,000, set by FACECRAFT_MAX_UPLOAD_SIZE_MB" in reply.hint
-    assert reply.seen.sums == Sums(None, len(SMALL))
+    assert reply.seen.sums == Checksums(None, len(SMALL))
     assert isinstance(answer(studio, job(inbox, known=reply.seen.sums, max_bytes=1000)), Same)
     assert isinstance(answer(studio, job(inbox, known=reply.seen.sums)), Finished)  # the limit was raised
 
@@ -191,7 +195,7 @@ def test_a_look_reads_and_does_no_more(inbox):
     reply = child.look(job(inbox))
 
     assert isinstance(reply, Same)
-    assert reply.seen.sums == Sums(sum_of(SMALL), len(SMALL))
+    assert reply.seen.sums == Checksums(sum_of(SMALL), len(SMALL))
 
 
 def test_what_cannot_be_read_is_looked_at_with_its_own_change_time(tmp_path):

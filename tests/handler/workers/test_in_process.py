@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from handler.config.options import Resolved
+from handler.config.options import ResolvedOptions
 from handler.workers.in_process import InProcess
 from handler.workers.messages import Job
 from handler.workers.pool import PoolUnavailable
@@ -124,7 +124,7 @@ def test_a_limit_of_its_own_ends_a_photo_where_the_call_has_time(held):
 def test_looking_needs_no_model(held):
     pool = InProcess(held, 60)
     seen = pool.look(
-        Job(MemoryStore(held={"anna.jpg": b"photo"}), "anna.jpg", Resolved(Recipe(), {}), {}, Limits(9, 9))
+        Job(MemoryStore(held={"anna.jpg": b"photo"}), "anna.jpg", ResolvedOptions(Recipe(), {}), {}, Limits(9, 9))
     )
     assert (pool.is_loaded(0), seen.seen.sums.bytes) == (False, 5)
 

@@ -16,7 +16,7 @@ from handler.workers.pool import ModelPool, PoolUnavailable
 from handler.workers.process import WorkerDied, WorkerTimedOut
 from pipeline.errors import ModelError
 from pipeline.models.catalog import Verified, card
-from pipeline.models.model_set import Kit
+from pipeline.models.model_set import ModelSet
 from tests.handler.workers.pool_workers import load, load_and_die, load_nothing, load_once, load_without_end
 from tests.support.waiting import eventually
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 
 def kit(folder):
     model = Verified(card("u2netp"), folder / "model.dat", 0, 0)
-    return Kit(model, model)
+    return ModelSet(model, model)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.workers.round_robin import Turns
+from handler.workers.round_robin import RoundRobin
 
 
 def served(turns, waiting):
@@ -18,14 +18,14 @@ def served(turns, waiting):
 
 
 def test_lanes_take_turns_however_many_wait_in_one():
-    turns = Turns()
+    turns = RoundRobin()
     waiting = [(lane, turns.join(lane)) for lane in "aaaab"]
 
     assert "".join(lane for lane, _ in served(turns, waiting)) == "abaaa"
 
 
 def test_whoever_had_the_last_turn_comes_after_the_others():
-    turns = Turns()
+    turns = RoundRobin()
     turns.served("a", turns.join("a"))
     waiting = [(lane, turns.join(lane)) for lane in "aabb"]
 
@@ -33,7 +33,7 @@ def test_whoever_had_the_last_turn_comes_after_the_others():
 
 
 def test_whoever_leaves_holds_nobody_up():
-    turns = Turns()
+    turns = RoundRobin()
     first, second = turns.join("a"), turns.join("a")
 
     turns.leave("a", first)
@@ -42,12 +42,12 @@ def test_whoever_leaves_holds_nobody_up():
 
 
 def test_where_nobody_waits_it_is_nobody_s_turn():
-    assert not Turns().is_next(None)
+    assert not RoundRobin().is_next(None)
 
 
 @given(st.lists(st.sampled_from("abc")))
 def test_within_a_lane_the_first_comes_first_and_no_lane_waits_longer_than_for_one_of_each_other(lanes):
-    turns = Turns()
+    turns = RoundRobin()
     waiting = [(lane, turns.join(lane)) for lane in lanes]
     order = list(served(turns, list(waiting)))
 

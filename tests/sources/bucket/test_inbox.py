@@ -3,11 +3,11 @@
 import pytest
 
 from sources.bucket.inbox import BucketInbox
-from sources.notifications.announcement import Announced
+from sources.notifications.announcement import ObjectCreated
 
 
 def announced(key, bucket="photos"):
-    return Announced(bucket, key, None, "e1", "0A", 7)
+    return ObjectCreated(bucket, key, None, "e1", "0A", 7)
 
 
 @pytest.mark.parametrize("prefix", ["in", "in/"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.bucket.scanner import BucketScanner, Stamps
+from sources.bucket.scanner import BucketScanner, ReportDates
 from sources.scanning.batch import ReportsAway
 
 SECOND = 10**9
@@ -76,10 +76,10 @@ def test_the_orders_of_the_listings_do_not_matter(paths, chance):
 def test_each_of_many_digests_finds_its_own_date():
     chance = random.Random(7)  # noqa: S311 - no secret
     numbers = [chance.getrandbits(64) for _ in range(5000)]
-    stamps = Stamps((number, index) for index, number in enumerate(numbers))
+    stamps = ReportDates((number, index) for index, number in enumerate(numbers))
     assert stamps.of(numbers) == list(range(5000))
     assert stamps.of([number ^ 1 for number in numbers[:3]]) == [None] * 3
-    assert Stamps(()).of([1]) == [None]
+    assert ReportDates(()).of([1]) == [None]
 
 
 def test_folder_markers_ignored_names_and_lonely_sidecars_are_no_work():

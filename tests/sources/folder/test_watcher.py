@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 SOON = 10.0
 
 
-class Ear:
+class InotifyWatcher:
     """Keeps what was reported until it is asked for."""
 
     def __init__(self):
@@ -35,7 +35,7 @@ class Ear:
 
 @pytest.fixture
 def ear():
-    return Ear()
+    return InotifyWatcher()
 
 
 @pytest.fixture

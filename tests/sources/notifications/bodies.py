@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from urllib.parse import quote_plus
 
-from sources.notifications.announcement import Announced
+from sources.notifications.announcement import ObjectCreated
 from tests.sources.notifications.payloads import (
     ETAG,
     ODD,
@@ -54,11 +54,11 @@ CREATED = {
     "aws-all-encoded": (direct(record(quote_plus(ODD, safe=""))), SEEN),
     "aws-only-what-is-needed": (
         direct(record(drop=("size", "eTag", "sequencer"))),
-        Announced("photos", ODD),
+        ObjectCreated("photos", ODD),
     ),
     "aws-odd-optional-fields": (
         direct(record(size="big", eTag=7, sequencer="no hex", versionId=[])),
-        Announced("photos", ODD),
+        ObjectCreated("photos", ODD),
     ),
     "aws-size-is-true": (direct(record(size=True)), replace(SEEN, size=None)),
     "aws-etag-in-quotes": (direct(record(eTag=f'"{ETAG}"')), SEEN),
@@ -89,10 +89,10 @@ CREATED = {
         minio("in/folder/", drop=("size",), versionId="null"),
         replace(BY_MINIO, key="in/folder/", size=None),
     ),
-    "minio-top-level-only": ({"EventName": "s3:ObjectCreated:Put", "Key": f"photos/{ODD}"}, Announced("photos", ODD)),
+    "minio-top-level-only": ({"EventName": "s3:ObjectCreated:Put", "Key": f"photos/{ODD}"}, ObjectCreated("photos", ODD)),
     "minio-top-level-no-records": (
         {"EventName": "s3:ObjectCreated:Put", "Key": f"photos/{ODD}", "Records": None},
-        Announced("photos", ODD),
+        ObjectCreated("photos", ODD),
     ),
     **{f"ceph-{how}": (ceph(name=f"ObjectCreated:{how}"), BY_CEPH) for how in HOW},
     "ceph-as-it-was-named-once": (ceph(name="s3:ObjectCreated:Put"), BY_CEPH),
@@ -140,7 +140,7 @@ CREATED = {
     "filer-update-of-content": (filer("update", new=entry(), old=entry(etag="a" * 32)), BY_FILER),
     "filer-update-without-sums": (
         filer("update", new=entry(etag=None, attributes={}), old=entry(etag=None, attributes={})),
-        Announced("photos", ODD),
+        ObjectCreated("photos", ODD),
     ),
     "filer-rename": (
         filer("rename", "/buckets/photos/tmp/old.jpg", entry(), entry(), new_parent_path="/buckets/photos/in/a+b c"),

@@ -4,12 +4,12 @@ import json
 from base64 import b64encode
 from urllib.parse import quote, quote_plus
 
-from sources.notifications.announcement import Announced
+from sources.notifications.announcement import ObjectCreated
 
 ODD = "in/a+b c/é%25.jpg"
 ETAG = "0cc175b9c0f1b6a831c399e269772661"
 MD5 = "DMF1ucDxtqgxw5niaXcmYQ=="
-SEEN = Announced("photos", ODD, None, ETAG, "0064D3901D00059242", 1024)
+SEEN = ObjectCreated("photos", ODD, None, ETAG, "0064D3901D00059242", 1024)
 
 
 def record(key=None, name="ObjectCreated:Put", source="aws:s3", version="2.1", drop=(), **fields):

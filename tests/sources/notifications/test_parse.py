@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.notifications.announcement import EnvelopeError, is_older
+from sources.notifications.announcement import NotificationError, is_older
 from sources.notifications.parse import announced
 from tests.sources.notifications.bodies import CREATED, IGNORED, NAMED, SECOND, SEEN, SEVERAL, WAYS, WRONG, second
 from tests.sources.notifications.payloads import batch, direct, record
@@ -33,14 +33,14 @@ def test_what_creates_nothing_is_ignored_by_name(body, name):
 
 @pytest.mark.parametrize(("body", "wrong"), WRONG.values(), ids=WRONG)
 def test_what_is_not_understood_is_said(body, wrong):
-    with pytest.raises(EnvelopeError) as error:
+    with pytest.raises(NotificationError) as error:
         announced(body)
     assert wrong in str(error.value)
     assert len(str(error.value)) < 700
 
 
 def test_what_is_understood_is_not_lost_for_what_is_not():
-    with pytest.raises(EnvelopeError) as error:
+    with pytest.raises(NotificationError) as error:
         announced(batch(direct(record(), record(version="9")), "hello", direct(second), *[None] * 3))
     assert error.value.understood.created == (SEEN, SECOND)
     assert "eventVersion is '9'" in str(error.value)
@@ -81,7 +81,7 @@ look_alikes = st.recursive(
 def reads(body):
     try:
         told = announced(body)
-    except EnvelopeError as error:
+    except NotificationError as error:
         told = error.understood
     return all(photo.bucket and photo.key for photo in told.created)
 

@@ -5,16 +5,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sources.folder.stability import Look
-from sources.scanning.backlog import Schedule
+from sources.folder.stability import FileSnapshot
+from sources.scanning.backlog import Backlog
 
-A = Look(1, 10, 1, 1)
-B = Look(2, 20, 1, 2)
+A = FileSnapshot(1, 10, 1, 1)
+B = FileSnapshot(2, 20, 1, 2)
 
 
 @pytest.fixture
 def schedule():
-    return Schedule(settle_seconds=2.0)
+    return Backlog(settle_seconds=2.0)
 
 
 def yielded(schedule, path="a", look=A, now=0.0):
@@ -203,7 +203,7 @@ class NeverTwice(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.schedule, self.now, self.hands, self.wanted = Schedule(2.0), 0.0, {}, set()
+        self.schedule, self.now, self.hands, self.wanted = Backlog(2.0), 0.0, {}, set()
 
     @rule(path=PATHS, unfinished=st.booleans())
     def announce(self, path, unfinished):

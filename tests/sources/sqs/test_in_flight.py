@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sources.bucket.inbox import BucketPhoto
-from sources.sqs.in_flight import Deliveries, Delivery
+from sources.sqs.in_flight import InFlight, InFlightMessage
 
 
 def photo(path="anna.jpg", version="1", sequencer=None):
@@ -15,7 +15,7 @@ def photo(path="anna.jpg", version="1", sequencer=None):
 
 
 def message(name="m1", *, attempt=1, receipt=None):
-    return Delivery(name, receipt or f"receipt of {name}", attempt, 5.0)
+    return InFlightMessage(name, receipt or f"receipt of {name}", attempt, 5.0)
 
 
 def settled(deliveries):
@@ -24,7 +24,7 @@ def settled(deliveries):
 
 @pytest.fixture
 def deliveries():
-    return Deliveries()
+    return InFlight()
 
 
 def test_an_event_carries_its_message_and_attempt(deliveries):
@@ -183,7 +183,7 @@ class Held(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.deliveries = Deliveries()
+        self.deliveries = InFlight()
         self.in_hand = []
         self.number = 0
 

@@ -16,8 +16,8 @@ from sources.stores import aws
 from sources.stores.base import Conflict, TooLarge, Unavailable
 from sources.stores.s3 import S3Store
 from sources.stores.s3_keys import changed_ns, key_of, parsed_uri
-from sources.stores.s3_locks import Lease, Tickets
-from sources.stores.s3_stamps import Stamps
+from sources.stores.s3_locks import S3Lease, Tickets
+from sources.stores.s3_stamps import ObjectStamps
 from sources.stores.s3_upload import LARGE
 from tests.sources.folder.writers import versions_of_writers
 from tests.support.s3_servers import BUCKET, s3_at
@@ -187,7 +187,7 @@ def test_a_lease_beats_also_after_a_beat_was_lost():
             raise OSError("away")
 
     beating = threading.Event()
-    lease = Lease(beat, beats.release, beat=0.01)
+    lease = S3Lease(beat, beats.release, beat=0.01)
     beating.set()
     assert all(beats.acquire(timeout=5) for _ in range(4))
     lease.close()
@@ -201,9 +201,9 @@ def test_stamps_are_remembered_until_the_object_is_another():
         return {"source-stamp": "7"}
 
     for state in ("e1@1", "e1@1", "e2@1"):
-        assert Stamps("s3://b/reports-of-this-test", {"a": state}, metadata)["a"] == 7
-    Stamps.forget("s3://b/reports-of-this-test/a")
-    assert Stamps("s3://b/reports-of-this-test", {"a": "e2@1"}, metadata)["a"] == 7
+        assert ObjectStamps("s3://b/reports-of-this-test", {"a": state}, metadata)["a"] == 7
+    ObjectStamps.forget("s3://b/reports-of-this-test/a")
+    assert ObjectStamps("s3://b/reports-of-this-test", {"a": "e2@1"}, metadata)["a"] == 7
     assert asked == ["a", "a", "a"]
 
 

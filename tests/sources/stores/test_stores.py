@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from sources.stores.base import STATE, Conflict, Entry, TooLarge
+from sources.stores.base import STATE, Conflict, ListedObject, TooLarge
 from sources.stores.local import FileStore
 from tests.sources.folder.writers import versions_of_writers
 from tests.support.s3_servers import s3_at
@@ -116,7 +116,7 @@ def test_only_what_lies_below_a_folder_is_listed(store):
 def test_a_listing_tells_version_size_and_change(store):
     version = store.write("sales/anna.png", b"12345")
 
-    assert list(store.entries()) == [Entry("sales/anna.png", version, 5, store.changed("sales/anna.png"))]
+    assert list(store.entries()) == [ListedObject("sales/anna.png", version, 5, store.changed("sales/anna.png"))]
 
 
 def test_only_that_version_is_deleted(store):
