@@ -33,24 +33,24 @@ _ENLARGED: Final = 2.0
 class PortraitPipeline:
     """All models, loaded once; then one photo at a time. `network` takes the place of the kit's restorer."""
 
-    def __init__(self, kit: ModelSet, network: Network | None = None) -> None:
-        for model in kit.models:
+    def __init__(self, model_set: ModelSet, network: Network | None = None) -> None:
+        for model in model_set.models:
             model.still()
-        self._kit = kit
-        points = 68 if kit.landmarks.card.name == "landmarks_68" else 5
-        self._landmarker = Landmarker(kit.landmarks.path, points)
-        self.find = detect.FaceFinder(self._landmarker, kit.mmod.path if kit.mmod else None)
-        self.cutout = segment.Cutout(kit.cutout.path, kit.device, kit.threads)
+        self._model_set = model_set
+        points = 68 if model_set.landmarks.card.name == "landmarks_68" else 5
+        self._landmarker = Landmarker(model_set.landmarks.path, points)
+        self.find = detect.FaceFinder(self._landmarker, model_set.mmod.path if model_set.mmod else None)
+        self.cutout = segment.Cutout(model_set.cutout.path, model_set.device, model_set.threads)
         self.device = self.cutout.device
-        network = network or _restorer(kit, self.device)
-        identity = Identity(kit.identity.path) if network and kit.identity else None
-        self.restoration = Restoration(network, identity, kit.identity_limit) if network else None
+        network = network or _restorer(model_set, self.device)
+        identity = Identity(model_set.identity.path) if network and model_set.identity else None
+        self.restoration = Restoration(network, identity, model_set.identity_limit) if network else None
 
     def process(self, data: bytes, recipe: Recipe, limits: Limits, owner: str) -> Result:
         """The photo's portraits, marked as made from the photo at `owner`. PhotoRejected where there is none."""
         watch = Stopwatch()
         if recipe.restore == "on" and self.restoration is None:
-            raise PhotoRejected("invalid_options", f"restore is on, but {self._kit.unrestored}")
+            raise PhotoRejected("invalid_options", f"restore is on, but {self._model_set.unrestored}")
         with watch.stage("decode"):
             photo = decode(data, limits, recipe.background_rgb, refuse_own)
         with watch.stage("detect"):
@@ -130,7 +130,7 @@ class PortraitPipeline:
             "face_count": len(faces),
             "cutout": portraits[0].cutout,
             "notes": _distinct(several, points, *(portrait.notes for portrait in portraits)),
-            "models": [model.facts for model in self._kit.models],
+            "models": [model.facts for model in self._model_set.models],
         }
 
     def _face_facts(self, portrait: Portrait) -> dict[str, Any]:
@@ -234,12 +234,12 @@ def _finished(portrait: Portrait, restored: tuple[Restored, ...], *, enhance: bo
     return replace(portrait, pixels=_toned(portrait, pixels) if enhance else pixels)
 
 
-def _restorer(kit: ModelSet, device: str) -> Network | None:
-    if kit.restorer is None:
+def _restorer(model_set: ModelSet, device: str) -> Network | None:
+    if model_set.restorer is None:
         return None
     from pipeline.restore.restorer import Restorer  # noqa: PLC0415  # without restoration torch is neither loaded nor needed
 
-    return Restorer(kit.restorer.path, device, kit.threads)
+    return Restorer(model_set.restorer.path, device, model_set.threads)
 
 
 def _toned(portrait: Portrait, pixels: Pixels) -> Pixels:

@@ -48,7 +48,7 @@ def models_dir(models: Path) -> Path:
     return models
 
 
-def kit(models: Path, landmarks: str = "landmarks_68", cutout: str = "u2netp"):
+def model_set(models: Path, landmarks: str = "landmarks_68", cutout: str = "u2netp"):
     from pipeline.models.catalog import verified
     from pipeline.models.model_set import ModelSet
 
@@ -56,11 +56,11 @@ def kit(models: Path, landmarks: str = "landmarks_68", cutout: str = "u2netp"):
 
 
 @pytest.fixture(scope="session")
-def studio(models: Path):
+def portrait_pipeline(models: Path):
     """A studio with the real detector and predictor and the smallest real cut-out model."""
     from pipeline.pipeline import PortraitPipeline
 
-    return PortraitPipeline(kit(models))
+    return PortraitPipeline(model_set(models))
 
 
 @pytest.fixture(scope="session")

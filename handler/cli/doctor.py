@@ -73,11 +73,11 @@ class Doctor:
 
     def _by_look(self, path: str) -> Verdict:
         try:
-            look = take_snapshot(self._root, path)
+            snapshot = take_snapshot(self._root, path)
         except NotAPhoto as error:
             return Verdict(False, f"is ignored: it is {error}")
         report, _ = read_report(self._outbox, path)
-        if look is None:
+        if snapshot is None:
             return self._gone(path, report)
         marker, in_work = self._attempts.find(path)
         if marker and in_work:
@@ -85,7 +85,7 @@ class Doctor:
         reply = child.answered(self._job(path, report), _foreseen)
         if report and _is_about(report, reply):
             return self._settled(path, report)
-        return self._unripe(path, look) or self._foretold(reply) or self._awaited(report, marker)
+        return self._unripe(path, snapshot) or self._foretold(reply) or self._awaited(report, marker)
 
     def _gone(self, path: str, report: Report | None) -> Verdict:
         if os.path.islink(os.path.join(self._root, path)):  # noqa: PTH114, PTH118 - paths are plain str
@@ -112,9 +112,9 @@ class Doctor:
         other = "is done, with other options than it would have now"
         return Verdict(True, f"{other}; {self._report(path)}; {again[:-1]} --recipe` does it anew")
 
-    def _unripe(self, path: str, look: FileSnapshot) -> Verdict | None:
+    def _unripe(self, path: str, snapshot: FileSnapshot) -> Verdict | None:
         """Whether it waits for quiet; a service measures that from its own first look."""
-        still = (time.time_ns() - look.changed_ns) / 1e9
+        still = (time.time_ns() - snapshot.changed_ns) / 1e9
         wanted = self._settings.settle_seconds
         if still >= wanted or self._is_complete(path):
             return None
@@ -160,7 +160,7 @@ def _is_about(report: Report, reply: Reply) -> bool:
     """Whether the report is on what was read; of what could not be read there is nothing to compare."""
     if isinstance(reply, Faulted):
         return report.get("outcome") == "failed" and REPLAY not in report
-    return isinstance(reply, Same) and reply.seen.sums == known_sums(report)
+    return isinstance(reply, Same) and reply.seen.checksums == known_sums(report)
 
 
 def _foreseen(job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion) -> Reply:

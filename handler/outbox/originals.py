@@ -38,13 +38,13 @@ class AfterPolicy:
         """Whether nothing is left in the inbox once it has acted."""
         return self.what in ("move", "delete")
 
-    def act(self, path: str, sums: Checksums) -> None:
-        """Tag the photo, or take it and its sidecar out of the inbox; `sums` tell what was worked on.
+    def act(self, path: str, checksums: Checksums) -> None:
+        """Tag the photo, or take it and its sidecar out of the inbox; `checksums` tell what was worked on.
 
         Conflict where they are others by now, or others have their places; OSError where they cannot go.
         """
-        photo = self._meant(path, sums.bytes, sums.sha256)
-        sidecar = self._meant(f"{path}{SIDECAR}", SIDECAR_BYTES, sums.sidecar_sha256)
+        photo = self._meant(path, checksums.bytes, checksums.sha256)
+        sidecar = self._meant(f"{path}{SIDECAR}", SIDECAR_BYTES, checksums.sidecar_sha256)
         if photo and self.what == "tag":
             self._tag(path, photo)
         elif photo:
@@ -97,8 +97,8 @@ class AfterPolicy:
 
 def moved_to(outbox: AnyStore, path: str, report: Report | None) -> str | None:
     """Where the photo of this report lies in the outbox, if it was moved there."""
-    sums, place = reported_sums(report), original_place(path)
-    places = (other_original(place, sums.sha256), place) if sums and sums.sha256 else ()
+    checksums, place = reported_sums(report), original_place(path)
+    places = (other_original(place, checksums.sha256), place) if checksums and checksums.sha256 else ()
     return next((each for each in places if outbox.exists(each)), None)
 
 

@@ -28,7 +28,7 @@ class Retention:
     def __init__(
         self, outbox: Outbox, attempts: Attempts, hours: float | None, ended: threading.Event, on_count: Count
     ) -> None:
-        self._sink, self._attempts, self._ended, self._count = OutboxWriter(outbox), attempts, ended, on_count
+        self._writer, self._attempts, self._ended, self._count = OutboxWriter(outbox), attempts, ended, on_count
         self._seconds = (hours or 0) * _HOUR
         self._thread = threading.Thread(target=self._keep_looking, name="cleanup", daemon=True)
 
@@ -43,7 +43,7 @@ class Retention:
     def run(self, now_ns: int) -> int:
         """One look; gives how many files were deleted. OSError where the outbox does not let us."""
         before_ns = now_ns - int(self._seconds * 1e9)
-        entries = takewhile(lambda _: not self._ended.is_set(), self._sink.outbox.entries())
+        entries = takewhile(lambda _: not self._ended.is_set(), self._writer.outbox.entries())
         return sum(self._expire(entry.path, before_ns) for entry in entries if _may_go(entry, before_ns))
 
     def _keep_looking(self) -> None:
@@ -61,14 +61,14 @@ class Retention:
 
     def _expire(self, name: str, before_ns: int) -> int:
         try:
-            owner = self._sink.owner(name)
+            owner = self._writer.owner(name)
             if owner is None:
                 return 0
             if not name.startswith(f"{INVOCATIONS}/"):
-                return 0 if self._attempts.find(owner)[1] else self._sink.expire(owner, before_ns)
+                return 0 if self._attempts.find(owner)[1] else self._writer.expire(owner, before_ns)
         except Conflict:  # it is made anew just now
             return 0
-        self._sink.outbox.delete(name)
+        self._writer.outbox.delete(name)
         return 1
 
 

@@ -87,7 +87,7 @@ class OutboxWriter:
         """Remove the photo's images that the report does not name, then write it; gives its version.
 
         `replaces` is the version of the report that was compared, None where there was none: Conflict if that changed.
-        `changed_ns` becomes its stamp (see `ledger.trusted_stamp`), `about` its metadata.
+        `changed_ns` becomes its stamp (see `report_store.trusted_stamp`), `about` its metadata.
         """
         standing = self._standing_report(path, replaces)
         kept = _names(report)

@@ -15,7 +15,7 @@ from handler.outbox.originals import AfterPolicy
 from handler.outbox.reports import ReportStore, known_sums, trusted_stamp, unsettled_stamp
 from handler.outbox.writer import OutboxWriter
 from handler.processing import report
-from handler.processing.exclusive import PhotoLocks
+from handler.processing.locks import PhotoLocks
 from handler.processing.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
 from handler.workers.messages import (
     Away,
@@ -72,12 +72,12 @@ class Process:
     """Callable: Event -> Outcome. Never raises for a photo's sake."""
 
     inbox: AnyStore
-    ledger: ReportStore
-    sink: OutboxWriter
+    report_store: ReportStore
+    writer: OutboxWriter
     attempts: Attempts
     after: AfterPolicy
     pool: Pool
-    turnstile: PhotoLocks
+    locks: PhotoLocks
     base: ResolvedOptions
     presets: Presets
     limits: Limits
@@ -92,12 +92,12 @@ class Process:
         """As the settings say."""
         return cls(
             inbox=inbox,
-            ledger=ReportStore(outbox),
-            sink=OutboxWriter(outbox),
+            report_store=ReportStore(outbox),
+            writer=OutboxWriter(outbox),
             attempts=attempts,
             after=AfterPolicy(inbox, outbox, settings.after),
             pool=pool,
-            turnstile=PhotoLocks(),
+            locks=PhotoLocks(),
             base=settings.recipe(),
             presets=settings.presets,
             limits=settings.limits(),
@@ -105,16 +105,16 @@ class Process:
         )
 
     def __call__(self, event: Event) -> Outcome:
-        if not self.turnstile.enter(event.path):
+        if not self.locks.enter(event.path):
             return Failed("conflict", "it is in work already", _SOON)
         try:
             return self._in_turn(event)
         finally:
-            self.turnstile.leave(event.path)
+            self.locks.leave(event.path)
 
     def _in_turn(self, event: Event) -> Outcome:
         alone = self.attempts.is_suspect(event.path)
-        with self.turnstile.alone() if alone else self.turnstile.together():
+        with self.locks.alone() if alone else self.locks.together():
             return self._guarded(event, alone=alone)
 
     def _guarded(self, event: Event, *, alone: bool) -> Outcome:
@@ -165,7 +165,7 @@ class Process:
     def _standing(self, event: Event, *, alone: bool) -> Standing:
         # first the marker: a report that another service writes meanwhile must not be missed
         attempt = self.attempts.begin(event.path, alone=alone)
-        previous, version = self.ledger.previous(event.path)
+        previous, version = self.report_store.previous(event.path)
         return Standing(previous, version, attempt)
 
     def _job(self, event: Event, standing: Standing) -> Job:
@@ -180,7 +180,7 @@ class Process:
             case Same(seen):
                 return self._over(event, seen, self._skipped(event, standing, seen))
             case Gone():
-                self.sink.tidy(event.path)
+                self.writer.tidy(event.path)
                 self.attempts.done(event.path)
                 return Vanished()
             case Changed() | Away():
@@ -198,17 +198,17 @@ class Process:
 
     def _skipped(self, event: Event, standing: Standing, seen: PhotoVersion) -> Outcome:
         done = standing.report is not None and standing.report.get("outcome") == "done"
-        with self.sink.turn(event.path, standing.version):
+        with self.writer.turn(event.path, standing.version):
             if not (done and self._acted(event, seen)):
                 self._restamp(event, seen, standing.version)
         return Skipped()
 
     def _finished(self, event: Event, standing: Standing, reply: Finished) -> Outcome:
-        with self.sink.turn(event.path, standing.version):
+        with self.writer.turn(event.path, standing.version):
             if self._is_replaced(event, reply.seen):
                 raise Conflict(_REPLACED)
             try:
-                outputs = self.sink.publish(event.path, reply.result.portraits, standing.report)
+                outputs = self.writer.publish(event.path, reply.result.portraits, standing.report)
             except PhotoRejected as blocked:
                 refused = Refused(reply.seen, reply.recipe, blocked.reason, blocked.hint)
                 return self._reject(event, standing, refused)
@@ -221,8 +221,8 @@ class Process:
             self._commit(event, standing, seen, text)
             return
         # until the photo is taken out: a service that dies before that leaves it to be found again
-        unsettled = unsettled_stamp(seen.changed_ns, self.ledger.granularity)
-        version = self.sink.commit(event.path, text, replaces=standing.version, changed_ns=unsettled)
+        unsettled = unsettled_stamp(seen.changed_ns, self.report_store.granularity)
+        version = self.writer.commit(event.path, text, replaces=standing.version, changed_ns=unsettled)
         if not self._acted(event, seen):
             self._restamp(event, seen, version)
 
@@ -236,7 +236,7 @@ class Process:
         """Whether the photo was, or may yet be, taken out of the inbox; else it stays there, and is settled."""
         try:
             if self.after.acts:
-                self.after.act(event.path, seen.sums)
+                self.after.act(event.path, seen.checksums)
             return self.after.takes
         except (Conflict, OSError) as error:
             level = logging.ERROR if isinstance(error, OSError) else logging.WARNING
@@ -244,7 +244,7 @@ class Process:
             return isinstance(error, OSError) and error.errno not in _NEVER
 
     def _refused(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
-        with self.sink.turn(event.path, standing.version):
+        with self.writer.turn(event.path, standing.version):
             return self._reject(event, standing, reply)
 
     def _reject(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
@@ -264,7 +264,7 @@ class Process:
     def _used_up(self, event: Event, standing: Standing, reason: str, error: str) -> Outcome:
         seen = self._look(event, standing)
         attempt = min(standing.attempt, self._limit())
-        with self.sink.turn(event.path, standing.version):
+        with self.writer.turn(event.path, standing.version):
             self.attempts.reporting(event.path, standing.version)
             self._commit(event, standing, seen, report.failed(event, seen, reason, error, attempt))
         return self._over(event, seen, Failed(reason, error))
@@ -280,10 +280,10 @@ class Process:
 
     def _commit(self, event: Event, standing: Standing, seen: PhotoVersion, text: report.Report) -> None:
         about, stamp = self._about(event, seen), self._stamp(seen)
-        self.sink.commit(event.path, text, replaces=standing.version, changed_ns=stamp, about=about)
+        self.writer.commit(event.path, text, replaces=standing.version, changed_ns=stamp, about=about)
 
     def _restamp(self, event: Event, seen: PhotoVersion, version: str | None) -> None:
-        self.ledger.restamp(event.path, self._stamp(seen), version, self._about(event, seen))
+        self.report_store.restamp(event.path, self._stamp(seen), version, self._about(event, seen))
 
     def _about(self, event: Event, seen: PhotoVersion) -> dict[str, str]:
         """Of an object that could not be read only the event tells the version."""
@@ -293,7 +293,7 @@ class Process:
     def _stamp(self, seen: PhotoVersion) -> int:
         if seen.etags:  # they tell one content from another, however soon it followed
             return seen.changed_ns
-        return trusted_stamp(seen.changed_ns, seen.read_at_ns, self.ledger.granularity)
+        return trusted_stamp(seen.changed_ns, seen.read_at_ns, self.report_store.granularity)
 
 
 def _unread(event: Event, reply: Changed | Away) -> Failed:

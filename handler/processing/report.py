@@ -64,7 +64,7 @@ def _source(event: Event, seen: PhotoVersion) -> Report:
     return {
         "uri": event.uri,
         "version": seen.etags[0] if seen.etags else event.version,
-        "sha256": seen.sums.sha256,
-        "bytes": seen.sums.bytes,
-        "sidecar_sha256": seen.sums.sidecar_sha256,
+        "sha256": seen.checksums.sha256,
+        "bytes": seen.checksums.bytes,
+        "sidecar_sha256": seen.checksums.sidecar_sha256,
     }

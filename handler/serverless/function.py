@@ -65,7 +65,7 @@ class LambdaFunction:
     def __init__(self, settings: CommonSettings, pool: Pool, process: Process | None = None) -> None:
         self._slots = settings.workers
         self._process = process
-        self._inline = Inline(settings.recipe(), settings.limits(), pool, process.sink.outbox if process else None)
+        self._inline = Inline(settings.recipe(), settings.limits(), pool, process.writer.outbox if process else None)
 
     def __call__(self, event: object, invocation: Invocation) -> Answer:
         match event:
@@ -94,7 +94,7 @@ class LambdaFunction:
         outcomes = self._worked(source, process, invocation)
         if any(isinstance(outcome, Vanished) for _, outcome in outcomes):
             raise FunctionError("NotFound", f"nothing lies at {photo.uri}: put the photo there first")
-        found, _ = read_report(process.sink.outbox, photo.path)
+        found, _ = read_report(process.writer.outbox, photo.path)
         if source.unsettled() or found is None:
             raise _again(outcomes)
         return dict(found)
@@ -205,7 +205,7 @@ def _not_understood(record: Mapping[str, Any], wrong: str) -> None:
 
 def _told_of(process: Process, event: Event, outcome: Outcome) -> dict[str, str | None]:
     reason = outcome.reason if isinstance(outcome, Rejected | Failed) else None
-    report = None if isinstance(outcome, Vanished) else process.sink.outbox.uri(report_path(event.path))
+    report = None if isinstance(outcome, Vanished) else process.writer.outbox.uri(report_path(event.path))
     return {"uri": event.uri, "outcome": name_of(outcome), "reason": reason, "report": report}
 
 

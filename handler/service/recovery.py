@@ -16,12 +16,12 @@ class Recovery:
     def __init__(
         self,
         inbox: AnyStore,
-        ledger: ReportStore,
-        sink: OutboxWriter,
+        report_store: ReportStore,
+        writer: OutboxWriter,
         attempts: Attempts,
         announce: Callable[[Iterable[str]], None],
     ) -> None:
-        self._inbox, self._ledger, self._sink, self._attempts = inbox, ledger, sink, attempts
+        self._inbox, self._report_store, self._writer, self._attempts = inbox, report_store, writer, attempts
         self._announce = announce
         self._announced: set[str] = set()
         self.conditional: bool | None = None
@@ -30,7 +30,7 @@ class Recovery:
     def run(self) -> bool:
         """Whether all is in order: not where another service that is alive wrote a marker just then. OSError where
         the outbox does not let us."""
-        outbox = self._sink.outbox
+        outbox = self._writer.outbox
         try:
             outbox.sweep()
             if isinstance(outbox, S3Store):
@@ -45,6 +45,6 @@ class Recovery:
     def _is_work(self, path: str) -> bool:
         """Whether the photo is there, and no report stands for what it is now. Tidies up after one that is gone."""
         if not self._inbox.exists(path):
-            self._sink.tidy(path)
+            self._writer.tidy(path)
             return False
-        return not self._ledger.is_settled(path, last_changed(self._inbox, path))
+        return not self._report_store.is_settled(path, last_changed(self._inbox, path))

@@ -59,14 +59,14 @@ class Service:
         self._settings = settings
         self._names = settings.announcers()
         self._metrics = Metrics(self._names if "folder" in self._names else tuple({*self._names, "poll"}))
-        self._board = Activity(self._metrics, progress)
+        self._activity = Activity(self._metrics, progress)
         self._inbox, self._outbox = store_at(settings.inbox), store_at(settings.outbox)
-        self._ledger = ReportStore(self._outbox)
+        self._report_store = ReportStore(self._outbox)
         self._attempts = Attempts(self._outbox)
         self._draining = threading.Event()
-        self._outbox_watch = OutboxHealth(self._outbox, settings.outbox, self._draining, self._look_again)
+        self._outbox_health = OutboxHealth(self._outbox, settings.outbox, self._draining, self._look_again)
         hours = None if once else settings.cleanup_age_hours
-        self._cleanup = Retention(self._outbox, self._attempts, hours, self._draining, self._counted)
+        self._retention = Retention(self._outbox, self._attempts, hours, self._draining, self._counted)
         self._beginning = threading.Thread(target=self._begin, name="begin", daemon=True)
         self._started = time.time()
         self.pool = ModelPool(
@@ -80,8 +80,8 @@ class Service:
         self.source = self._arrivals.source
         process = Process.between(self._inbox, self._outbox, self._attempts, self.pool, settings)
         process = replace(process, most_attempts=self._arrivals.most_attempts)
-        self._recovery = Recovery(self._inbox, self._ledger, process.sink, self._attempts, self._arrivals.again)
-        self._workers = Workers(self.source, process, self._board, settings.workers, self._await_outbox)
+        self._recovery = Recovery(self._inbox, self._report_store, process.writer, self._attempts, self._arrivals.again)
+        self._workers = Workers(self.source, process, self._activity, settings.workers, self._await_outbox)
         self._calls = Calls(self._function(process), settings.max_concurrent_jobs, self._metrics)
 
     def _arrive(self, *, once: bool) -> Arrivals:
@@ -105,7 +105,7 @@ class Service:
             inbox,
             settle_seconds=self._settings.settle_seconds,
             rescan_seconds=self._settings.rescan_seconds,
-            settled_in=self._ledger.settled_in,
+            settled_in=self._report_store.settled_in,
             once=once,
             on_count=self._counted,
         )
@@ -118,8 +118,8 @@ class Service:
     def start(self) -> None:
         """Load the models and look through the outbox; photos are taken as soon as both are done. Returns at once."""
         self.pool.start()
-        self._outbox_watch.start()
-        self._cleanup.start()
+        self._outbox_health.start()
+        self._retention.start()
         self._beginning.start()
 
     def drain(self) -> None:
@@ -137,16 +137,16 @@ class Service:
         self._draining.set()
         self.pool.stop()
         self.source.close()
-        self._cleanup.join()
+        self._retention.join()
         self._attempts.close()
-        self._outbox_watch.join()
+        self._outbox_health.join()
 
     def wait_begun(self) -> str | None:
         """Wait until photos are taken; else say what is in the way, models that do not load or the outbox."""
         while self._beginning.is_alive():
             self._beginning.join(_TICK)
-            if self.pool.failures or self._outbox_watch.trouble:
-                return self.pool.unready() if self.pool.failures else self._outbox_watch.unwritable()
+            if self.pool.failures or self._outbox_health.trouble:
+                return self.pool.unready() if self.pool.failures else self._outbox_health.unwritable()
         return _NOT_BEGUN if self._never_begun() else None
 
     def wait_finished(self, seconds: float) -> bool:
@@ -155,11 +155,11 @@ class Service:
 
     def waiting(self) -> int:
         """Photos found and not settled."""
-        return self.source.pending() + len(self._board.inflight())
+        return self.source.pending() + len(self._activity.inflight())
 
     def _begin(self) -> None:
         while not self._draining.is_set():
-            if self._outbox_watch.trouble is None and self._recovered() and self.pool.wait_ready():
+            if self._outbox_health.trouble is None and self._recovered() and self.pool.wait_ready():
                 self._metrics.models_loaded(self.pool.load_seconds, [model.card for model in self._models()])
                 self._workers.start()
                 return
@@ -169,7 +169,7 @@ class Service:
         try:
             return self._recovery.run()
         except OSError as error:
-            self._outbox_watch.trouble = str(error)
+            self._outbox_health.trouble = str(error)
             return False
 
     def _look_again(self) -> None:
@@ -178,14 +178,14 @@ class Service:
 
     def _await_outbox(self) -> None:
         """100,000 photos that fail one after the other, again and again, would only fill the log."""
-        self._outbox_watch.wait(lambda: self.source.stopped)
+        self._outbox_health.wait(lambda: self.source.stopped)
 
     def _counted(self, name: str, more: int) -> None:
         if name in get_args(Counted):
             self._metrics.count(cast("Counted", name), more)
 
     def _models(self) -> tuple[Verified, ...]:
-        return self.pool.kit.models if self.pool.kit else ()
+        return self.pool.model_set.models if self.pool.model_set else ()
 
     # What the server asks
 
@@ -216,7 +216,7 @@ class Service:
 
     def unready(self) -> list[str]:
         draining = "the service is stopping" if self._draining.is_set() else None
-        reasons = (draining, self.pool.unready(), self.source.attached(), self._outbox_watch.unwritable())
+        reasons = (draining, self.pool.unready(), self.source.attached(), self._outbox_health.unwritable())
         return [reason for reason in reasons if reason]
 
     def status(self) -> dict[str, Any]:
@@ -233,26 +233,26 @@ class Service:
                 "inbox": str(self._settings.inbox),
                 "mode": self._arrivals.mode(),
             },
-            "counts": self._board.counts(),
+            "counts": self._activity.counts(),
             "pending": self.source.pending(),
-            "inflight": self._board.inflight(),
+            "inflight": self._activity.inflight(),
             "invocations": {"inflight": self._calls.taken, "limit": self._calls.limit},
             "worker_deaths": self.pool.deaths,
         }
 
     def _restoration(self) -> dict[str, str]:
-        kit = self.pool.kit
+        model_set = self.pool.model_set
         if self._settings.restore == "off":
             return {"restoration": "off"}
-        if kit is None or kit.restorer is None:
+        if model_set is None or model_set.restorer is None:
             return {
                 "restoration": "unavailable",
-                "restoration_why": kit.unrestored if kit else "no models are loaded yet",
+                "restoration_why": model_set.unrestored if model_set else "no models are loaded yet",
             }
         return {"restoration": "available"}
 
     def metrics(self) -> tuple[bytes, str]:
-        self._metrics.load(len(self._board.inflight()), self.source.pending(), self._calls.taken)
+        self._metrics.load(len(self._activity.inflight()), self.source.pending(), self._calls.taken)
         for name, attached in self._arrivals.attached.items():
             self._metrics.source_up(name, attached() is None)
         return self._metrics.render()

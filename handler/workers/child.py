@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 class ModelWorker:
     """A studio that answers jobs; see `handler.workers.process.Loaded`."""
 
-    studio: "PortraitPipeline"
+    portrait_pipeline: "PortraitPipeline"
 
     @property
     def device(self) -> str:
-        return self.studio.device
+        return self.portrait_pipeline.device
 
     def work(self, job: Job) -> Reply:
-        return answer(job, self.studio)
+        return answer(job, self.portrait_pipeline)
 
     def look(self, job: Job) -> Reply:
         return look(job)
@@ -62,23 +62,23 @@ def import_libraries(*, restoring: bool) -> None:
         from pipeline.restore import restorer  # noqa: F401, PLC0415  # torch
 
 
-def load(kit: ModelSet) -> ModelWorker:
+def load(model_set: ModelSet) -> ModelWorker:
     """All models of this process. ModelError where one does not load, whatever the reason: /ready has to tell it."""
     stderr.as_log_lines()
     prepare()
     try:
         from pipeline.pipeline import PortraitPipeline  # noqa: PLC0415  # as above
 
-        return ModelWorker(PortraitPipeline(kit))
+        return ModelWorker(PortraitPipeline(model_set))
     except ModelError:
         raise
     except Exception as error:  # errors of native libraries have no common root
         raise ModelError(traceback.format_exc()) from error
 
 
-def answer(job: Job, studio: "PortraitPipeline") -> Reply:
+def answer(job: Job, portrait_pipeline: "PortraitPipeline") -> Reply:
     """What this studio makes of the photo. Always a reply."""
-    return answered(job, functools.partial(_processed, studio))
+    return answered(job, functools.partial(_processed, portrait_pipeline))
 
 
 def look(job: Job) -> Reply:
@@ -114,15 +114,17 @@ def _read(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Reply]
     except TooLarge as error:
         return _too_large(job, error, sidecar, read_at)
     seen = _seen(photo, sidecar, read_at)
-    return Same(seen) if seen.sums == job.known else use(job, photo, sidecar, seen)
+    return Same(seen) if seen.checksums == job.known else use(job, photo, sidecar, seen)
 
 
-def _processed(studio: "PortraitPipeline", job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion) -> Reply:
+def _processed(
+    portrait_pipeline: "PortraitPipeline", job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion
+) -> Reply:
     recipe: dict[str, Any] = {}
     try:
         resolved = resolved_for(job, photo, sidecar)
         recipe = recipe_facts(resolved)
-        return Finished(seen, recipe, studio.process(photo.data, resolved.recipe, job.limits, job.path))
+        return Finished(seen, recipe, portrait_pipeline.process(photo.data, resolved.recipe, job.limits, job.path))
     except PhotoRejected as rejection:
         return Refused(seen, recipe, rejection.reason, rejection.hint, rejection.facts)
 
@@ -153,9 +155,11 @@ def _sidecar(job: Job) -> Blob | None:
 
 
 def _seen(photo: Blob, sidecar: Blob | None, read_at: int) -> PhotoVersion:
-    sums = Checksums(_sha256(photo), len(photo.data), _sha256(sidecar) if sidecar else None)
+    checksums = Checksums(_sha256(photo), len(photo.data), _sha256(sidecar) if sidecar else None)
     newest = max(photo.changed_ns, sidecar.changed_ns if sidecar else 0)
-    return PhotoVersion(sums, newest, read_at, _etags(photo.version if photo.metadata is not None else None, sidecar))
+    return PhotoVersion(
+        checksums, newest, read_at, _etags(photo.version if photo.metadata is not None else None, sidecar)
+    )
 
 
 def _etags(etag: str | None, sidecar: Blob | None) -> tuple[str, ...]:
@@ -165,10 +169,10 @@ def _etags(etag: str | None, sidecar: Blob | None) -> tuple[str, ...]:
 
 
 def _too_large(job: Job, error: TooLarge, sidecar: Blob | None, read_at: int) -> Reply:
-    sums = Checksums(None, error.size, _sha256(sidecar) if sidecar else None)
+    checksums = Checksums(None, error.size, _sha256(sidecar) if sidecar else None)
     newest = max(error.changed_ns, sidecar.changed_ns if sidecar else 0)
-    seen = PhotoVersion(sums, newest, read_at, _etags(error.etag, sidecar))
-    if sums == job.known:
+    seen = PhotoVersion(checksums, newest, read_at, _etags(error.etag, sidecar))
+    if checksums == job.known:
         return Same(seen)
     limit = job.limits.max_bytes
     detail = f"{error.size:,} bytes; the limit is {limit:,}, set by FACECRAFT_MAX_UPLOAD_SIZE_MB"

@@ -34,9 +34,9 @@ def load_at_once(settings: CommonSettings) -> Loaded:
     aside = ThreadPoolExecutor(1, "imports")
     imports = aside.submit(child.import_libraries, restoring=will_restore(settings))
     aside.shutdown(wait=False)  # models that are not right are told at once
-    kit = build_model_set(settings)
+    model_set = build_model_set(settings)
     imports.result()
-    return child.load(kit)
+    return child.load(model_set)
 
 
 class InProcess:

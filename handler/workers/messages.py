@@ -40,7 +40,7 @@ class PhotoVersion:
     `etags` are those of the objects, the photo's and the sidecar's; files have none.
     """
 
-    sums: Checksums
+    checksums: Checksums
     changed_ns: int
     read_at_ns: int
     etags: tuple[str, ...] = ()

@@ -72,13 +72,13 @@ class ModelPool:
         self._loaded: set[ModelProcess] = set()
         self._idle: set[ModelProcess] = set()
         self._busy: set[ModelProcess] = set()
-        self._turns = RoundRobin()
+        self._round_robin = RoundRobin()
         self._own_lane = Lane(self._answer)
         self._setbacks = [0] * workers
         self._reason = "models are loading"
         self._begun = self._draining = self._stopping = self._verified = False
         self._seats = [threading.Thread(target=self._keep, args=[seat], daemon=True) for seat in range(workers)]
-        self.kit: ModelSet | None = None
+        self.model_set: ModelSet | None = None
         self.device = ""
         self.load_seconds = 0.0
         self.deaths = 0
@@ -147,13 +147,13 @@ class ModelPool:
 
     def _taken(self, lane: Lane) -> ModelProcess:
         with self._changed:
-            ticket = self._turns.join(lane)
+            ticket = self._round_robin.join(lane)
             self._changed.wait_for(lambda: self._ends_waiting(ticket), lane.patience)
             self._changed.notify_all()  # whoever is next now may find another idle worker
             if self._stopping or not self._has_turn(ticket):
-                self._turns.leave(lane, ticket)
+                self._round_robin.leave(lane, ticket)
                 raise PoolUnavailable(self._why_none(lane))
-            self._turns.served(lane, ticket)
+            self._round_robin.served(lane, ticket)
             process = self._idle.pop()
             self._busy.add(process)
             return process
@@ -162,7 +162,7 @@ class ModelPool:
         return self._has_turn(ticket) or self._stopping or (self._draining and not self._loaded)
 
     def _has_turn(self, ticket: object) -> bool:
-        return bool(self._idle) and self._turns.is_next(ticket)
+        return bool(self._idle) and self._round_robin.is_next(ticket)
 
     def _why_none(self, lane: Lane) -> str:
         return "the service is stopping" if self._ending() else f"no worker was free for {lane.patience:g} s"
@@ -196,7 +196,7 @@ class ModelPool:
         start = time.monotonic()
         process: ModelProcess | None = None
         try:
-            process = self._new(self._verified_kit())
+            process = self._new(self._verified_models())
             device = process.load(_LOAD_SECONDS)
         except (ModelError, OSError, WorkerDied, WorkerTimedOut) as error:
             self._failed(_why(error))
@@ -210,16 +210,16 @@ class ModelPool:
             self._changed.notify_all()
         return process
 
-    def _verified_kit(self) -> ModelSet:
+    def _verified_models(self) -> ModelSet:
         """Hashed once for all workers; again after a failure, because a file may have been replaced."""
         with self._verifying:
-            if self.kit is None or not self._verified:
-                self.kit = self._build()
+            if self.model_set is None or not self._verified:
+                self.model_set = self._build()
                 self._verified = True
-            return self.kit
+            return self.model_set
 
-    def _new(self, kit: ModelSet) -> ModelProcess:
-        process = ModelProcess(self._load, kit)
+    def _new(self, model_set: ModelSet) -> ModelProcess:
+        process = ModelProcess(self._load, model_set)
         with self._changed:
             self._running.add(process)
             if self._stopping:

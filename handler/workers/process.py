@@ -26,7 +26,7 @@ _GRACE: Final = 10.0
 _BEGIN: Final = """
 import sys
 sys.path[:] = sys.argv[2:]
-from handler.modelprocess import serve
+from handler.workers.process import serve
 serve(int(sys.argv[1]))
 """
 
@@ -61,7 +61,7 @@ Load = Callable[[ModelSet], Loaded]
 class ModelProcess:
     """Starts the process. The kernel ends it with the thread that made it, so that has to live on."""
 
-    def __init__(self, load: Load, kit: ModelSet) -> None:
+    def __init__(self, load: Load, model_set: ModelSet) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-c", _BEGIN, str(theirs.fileno()), *sys.path]
@@ -69,7 +69,7 @@ class ModelProcess:
                 command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
             )
         self._pipe: Connection = Connection(ours.detach())
-        self._first = (load, kit, os.getpid())
+        self._first = (load, model_set, os.getpid())
         self.answered = 0
 
     def load(self, timeout: float) -> str:
@@ -127,10 +127,10 @@ def serve(fd: int) -> None:
         signal.signal(number, signal.SIG_IGN)  # to whomever they were sent: the service drains, and then ends us
     os.set_inheritable(fd, False)
     with Connection(fd) as pipe, suppress(EOFError, ConnectionError):
-        load, kit, parent = pipe.recv()
+        load, model_set, parent = pipe.recv()
         end_with(parent)
         try:
-            loaded: Loaded = load(kit)
+            loaded: Loaded = load(model_set)
         except ModelError as error:
             pipe.send(error)
             return

@@ -48,21 +48,21 @@ class BucketSource(ScanningSource):
         idle: Callable[[], bool] = _always,
     ) -> None:
         self._uri, self._idle = uri, idle
-        schedule = Backlog(0, sys.maxsize if once else most)
-        super().__init__(scanner, None if once else _Told(), schedule, rescan_seconds, clock, on_count)
+        backlog = Backlog(0, sys.maxsize if once else most)
+        super().__init__(scanner, None if once else _Told(), backlog, rescan_seconds, clock, on_count)
 
     def announce(self, path: str, version: str = "") -> bool:
         """Someone told of this photo, in this version where that is known; False where there is no room for it."""
         self._count("events", 1)
         with self._work:
-            room = self._schedule.announce(path, self._clock(), version=version)
+            room = self._backlog.announce(path, self._clock(), version=version)
             self._work.notify_all()
             return room and not self.stopped
 
     def ack(self, event: Event) -> None:
         """Let go of the photo; it is work again if another version was announced meanwhile."""
         with self._work:
-            self._schedule.settle(event.path, self._clock(), changed=False)
+            self._backlog.settle(event.path, self._clock(), changed=False)
             self._work.notify_all()
 
     def found(self, batch: Batch, *, by_rescan: bool, first: bool) -> bool:
@@ -73,8 +73,8 @@ class BucketSource(ScanningSource):
     def _judge(self, item: BacklogItem) -> Event | None:
         if not item.announced and not self._idle():
             with self._work:
-                self._schedule.drop(item)
-                self._schedule.forget_backlog()
+                self._backlog.drop(item)
+                self._backlog.forget_backlog()
             return None
         if item.by_rescan:
             self._count("rescan_found", 1)

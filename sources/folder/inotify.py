@@ -124,18 +124,18 @@ class InotifyWatcher:
 class _Folder:
     """What watchdog calls for one folder: the kernel's number does not tell its name."""
 
-    ear: InotifyWatcher
+    inotify: InotifyWatcher
     path: str
 
     def on_event(self, event: InotifyEvent) -> None:
-        self.ear.happened(self.path, event)
+        self.inotify.happened(self.path, event)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        self.ear.ended(self.path, wd)
+        self.inotify.ended(self.path, wd)
 
     def on_queue_overflow(self) -> None:
         if not self.path:  # each folder is called
-            self.ear.overflowed()
+            self.inotify.overflowed()
 
 
 class _Queue(InotifyFD):

@@ -43,9 +43,9 @@ class FolderSource(ScanningSource):
         place = os.fspath(root.absolute())
         self._settled_in = settled_in
         self._watch = watcher(place, self._heard)
-        schedule = Backlog(settle_seconds, sys.maxsize if once else most)
+        backlog = Backlog(settle_seconds, sys.maxsize if once else most)
         scanner = Scanner(place, settled_in, self._watch.hear)
-        super().__init__(scanner, None if once else self._watch, schedule, rescan_seconds, clock, on_count)
+        super().__init__(scanner, None if once else self._watch, backlog, rescan_seconds, clock, on_count)
 
     @property
     def mode(self) -> str:
@@ -55,11 +55,11 @@ class FolderSource(ScanningSource):
     def ack(self, event: Event) -> None:
         """Let go of the photo; if it has changed since it was yielded and no report covers that, it is work again."""
         with self._work:
-            before = self._schedule.settling(event.path)
+            before = self._backlog.settling(event.path)
         after = self._look(event.path) if before else None
         changed = after is not None and after != before and not self._settled(event.path, after)
         with self._work:
-            self._schedule.settle(event.path, self._clock(), changed=changed)
+            self._backlog.settle(event.path, self._clock(), changed=changed)
             self._work.notify_all()
 
     def close(self) -> None:
@@ -70,29 +70,29 @@ class FolderSource(ScanningSource):
     # What is yielded
 
     def _judge(self, item: BacklogItem) -> Event | None:
-        look = self._look(item.path)
-        ready = look is not None and self._ready(item, look)
+        snapshot = self._look(item.path)
+        ready = snapshot is not None and self._ready(item, snapshot)
         with self._work:
-            if look is None:
-                self._schedule.drop(item)
+            if snapshot is None:
+                self._backlog.drop(item)
             elif ready:
-                self._schedule.hold(item, look)
+                self._backlog.hold(item, snapshot)
             else:
-                self._schedule.wait(item, self._clock())
+                self._backlog.wait(item, self._clock())
             self._work.notify_all()
-        if look is None or not ready:
+        if snapshot is None or not ready:
             return None
         if item.by_rescan:
             self._count("rescan_found", 1)
             self._watch.missed(item.path)
-        return Event(file_uri(f"{self._root}/{item.path}"), item.path, look.version, item.attempt, known=item.known)
+        return Event(file_uri(f"{self._root}/{item.path}"), item.path, snapshot.version, item.attempt, known=item.known)
 
-    def _ready(self, item: BacklogItem, look: FileSnapshot) -> bool:
-        if self._schedule.ripe(item, look, self._clock()):
+    def _ready(self, item: BacklogItem, snapshot: FileSnapshot) -> bool:
+        if self._backlog.ripe(item, snapshot, self._clock()):
             return True
         try:
             # Looked at again: what changed while it was read is still being written.
-            return look.size > 0 and has_trailer(self._root, item.path) and self._look(item.path) == look
+            return snapshot.size > 0 and has_trailer(self._root, item.path) and self._look(item.path) == snapshot
         except OSError:  # it waits for quiet; then whoever reads it finds the same and reports it
             return False
 
@@ -105,10 +105,10 @@ class FolderSource(ScanningSource):
             _log.warning("%r cannot be looked at (%s): check the disk or mount; tried at each rescan.", path, error)
         return None
 
-    def _settled(self, path: str, look: FileSnapshot) -> bool:
+    def _settled(self, path: str, snapshot: FileSnapshot) -> bool:
         folder, _, name = path.rpartition("/")
         try:
-            return self._settled_in(folder)(name, look.changed_ns)
+            return self._settled_in(folder)(name, snapshot.changed_ns)
         except OSError as error:  # its report is asked for by name before any work, so doubt costs one look
             _log.warning("Whether %r is settled cannot be told (%s): it is looked at again.", path, error)
             return False
@@ -142,7 +142,7 @@ class FolderSource(ScanningSource):
         self._count("events", 1)
         with self._work:
             if kind == "gone" and photo == path:
-                self._schedule.forget(path)
+                self._backlog.forget(path)
             else:
-                self._schedule.announce(photo, self._clock(), unfinished=kind == "unfinished")
+                self._backlog.announce(photo, self._clock(), unfinished=kind == "unfinished")
             self._work.notify_all()

@@ -55,14 +55,14 @@ class Watcher:
     def __init__(self, root: str, report: Report) -> None:
         self._root = root
         self._report = report
-        self._ear: InotifyWatcher | None = None
+        self._inotify: InotifyWatcher | None = None
         self._identity = (0, 0)
         self._deaf_to_some = False
         self._troubles: set[str] = set()
 
     @property
     def mode(self) -> str:
-        return "polling" if self._troubles or self._ear is None else "events"
+        return "polling" if self._troubles or self._inotify is None else "events"
 
     def attach(self) -> None:
         seen = Path(self._root).stat()
@@ -70,33 +70,33 @@ class Watcher:
         if not self._deaf_to_some:
             self._recovered("folders")
         self._deaf_to_some = False
-        if self._ear is None or not self._ear.hears() or identity != self._identity:
+        if self._inotify is None or not self._inotify.hears() or identity != self._identity:
             self._begin()
             self._identity = identity
         self._check_mounts()
 
     def hear(self, folder: str) -> None:
         try:
-            if self._ear:
-                self._ear.add(folder)
+            if self._inotify:
+                self._inotify.add(folder)
         except OSError as error:
             if error.errno not in _LISTING_TELLS:
                 self._deaf_to_some = True
                 self._trouble("folders", f"none from the folder {folder!r}, and perhaps others ({_why(error)})")
 
     def missed(self, path: str) -> None:
-        if self._ear and not self._ear.heard:
+        if self._inotify and not self._inotify.heard:
             self._trouble("silence", f"none told of {path!r}, nor of anything else so far")
 
     def close(self) -> None:
-        ear, self._ear = self._ear, None
-        if ear:
-            ear.close()
+        inotify, self._inotify = self._inotify, None
+        if inotify:
+            inotify.close()
 
     def _begin(self) -> None:
         self.close()
         try:
-            self._ear = _ear(self._root, self._hears)
+            self._inotify = _inotify(self._root, self._hears)
         except OSError as error:
             self._trouble("none", f"there are none ({_why(error)})")
         else:
@@ -129,7 +129,7 @@ def _why(error: OSError) -> str:
     return f"{error.strerror}; {_RAISE}" if error.errno in _LIMITS else str(error.strerror)
 
 
-def _ear(root: str, report: Report) -> "InotifyWatcher":
+def _inotify(root: str, report: Report) -> "InotifyWatcher":
     try:
         from sources.folder.inotify import InotifyWatcher  # noqa: PLC0415  # it cannot be imported where there is no inotify
     except UnsupportedLibcError as error:

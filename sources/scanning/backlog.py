@@ -22,7 +22,7 @@ class BacklogItem:
     by_rescan: bool = False
     announced: bool = False
     version: str = ""
-    look: FileSnapshot | None = None
+    snapshot: FileSnapshot | None = None
     since: float = 0.0
     not_before: float = 0.0
 
@@ -32,7 +32,7 @@ class _Held:
     """A path in someone's hands, as it was taken; `again`: it was announced meanwhile."""
 
     item: BacklogItem
-    look: FileSnapshot | None = None
+    snapshot: FileSnapshot | None = None
     again: BacklogItem | None = None
 
 
@@ -134,15 +134,15 @@ class Backlog:
         self._held[path] = _Held(item)
         return item
 
-    def ripe(self, item: BacklogItem, look: FileSnapshot, now: float) -> bool:
+    def ripe(self, item: BacklogItem, snapshot: FileSnapshot, now: float) -> bool:
         """Whether the file has been quiet for long enough; remembers the look if it changed."""
-        if look != item.look:
-            item.look, item.since = look, now
+        if snapshot != item.snapshot:
+            item.snapshot, item.since = snapshot, now
         return now - item.since >= self._settle_seconds
 
-    def hold(self, item: BacklogItem, look: FileSnapshot) -> None:
+    def hold(self, item: BacklogItem, snapshot: FileSnapshot) -> None:
         """It is yielded as it looks now."""
-        self._held[item.path].look = look
+        self._held[item.path].snapshot = snapshot
 
     def wait(self, item: BacklogItem, now: float) -> None:
         """Not complete, not quiet: look again when it could be quiet, or at once if it was announced meanwhile."""
@@ -159,7 +159,7 @@ class Backlog:
         """Look at a held path again at `due`; if it has not changed by then it need not be quiet again."""
         held = self._held.pop(path, None)
         if held is not None:
-            again = replace(held.item, known=due, attempt=attempt, by_rescan=False, look=held.look)
+            again = replace(held.item, known=due, attempt=attempt, by_rescan=False, snapshot=held.snapshot)
             again.since, again.not_before = float("-inf"), due
             self._wait(again, due)
 
@@ -173,7 +173,7 @@ class Backlog:
         if held is None:
             return None
         held.again = None
-        return held.look
+        return held.snapshot
 
     def settle(self, path: str, now: float, *, changed: bool) -> None:
         """Let go of a held path; queue it again if it changed, or was announced after `settling`."""

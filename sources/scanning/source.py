@@ -31,7 +31,7 @@ class ScanningSource(ABC):
         self,
         scanner: Scans,
         watch: Attached | None,
-        schedule: Backlog,
+        backlog: Backlog,
         rescan_seconds: float,
         clock: Callable[[], float],
         on_count: Count,
@@ -41,7 +41,7 @@ class ScanningSource(ABC):
         self._count = on_count
         self._once = watch is None
         self._root = scanner.root
-        self._schedule = schedule
+        self._backlog = backlog
         self._work = threading.Condition()
         self.stopped = False
         self._rescans = Rescanner(scanner, watch, self, rescan_seconds, clock)
@@ -65,18 +65,18 @@ class ScanningSource(ABC):
     def pending(self) -> int:
         """Paths found and not yet yielded."""
         with self._work:
-            return len(self._schedule)
+            return len(self._backlog)
 
     def in_hand(self) -> int:
         """Photos that were yielded, or are about to be, and are not settled."""
         with self._work:
-            return self._schedule.held
+            return self._backlog.held
 
     def retry(self, event: Event, error: str, delay: float) -> None:
         """Yield the photo, as it is then, after `delay` seconds, with the next attempt's number."""
         _log.info("Attempt %d at %r did not end well (%s): again in %g s.", event.attempt, event.path, error, delay)
         with self._work:
-            self._schedule.retry(event.path, event.attempt + 1, self._clock() + delay)
+            self._backlog.retry(event.path, event.attempt + 1, self._clock() + delay)
             self._work.notify_all()
 
     def give_up(self, event: Event) -> None:
@@ -106,17 +106,17 @@ class ScanningSource(ABC):
     def _take(self) -> BacklogItem | None:
         with self._work:
             while not self._over():
-                if (item := self._schedule.take(self._clock())) is not None:
-                    if self._schedule.room_again():
+                if (item := self._backlog.take(self._clock())) is not None:
+                    if self._backlog.room_again():
                         self._rescans.want()
                     return item
-                self._work.wait(self._until(self._schedule.next_time()))
+                self._work.wait(self._until(self._backlog.next_time()))
         return None
 
     def _over(self) -> bool:
         if self._rescans.crashed:
             raise RuntimeError(f"The scan of {self._root!r} ended unexpectedly: see the error above, then start again.")
-        return self.stopped or (self._once and self._rescans.over and self._schedule.idle)
+        return self.stopped or (self._once and self._rescans.over and self._backlog.idle)
 
     def _until(self, due: float | None) -> float | None:
         return None if due is None else min(max(due - self._clock(), 0.0), threading.TIMEOUT_MAX)
@@ -126,14 +126,14 @@ class ScanningSource(ABC):
     def scanning(self, running: bool) -> None:
         """For the scan's thread."""
         with self._work:
-            self._schedule.scanning(running)
+            self._backlog.scanning(running)
 
     def found(self, batch: Batch, *, by_rescan: bool, first: bool) -> bool:
         """For the scan's thread."""
         if first and batch.ignored:
             self._count("ignored", batch.ignored)
         with self._work:
-            room = self._schedule.found(batch.paths, self._clock(), by_rescan=by_rescan, versions=batch.versions)
+            room = self._backlog.found(batch.paths, self._clock(), by_rescan=by_rescan, versions=batch.versions)
             self._work.notify_all()
             return room and not self.stopped
 

@@ -60,7 +60,7 @@ class BatchSource:
     ) -> None:
         """`source` is that of the events."""
         self._remaining, self._source, self._clock = remaining, source, clock
-        self._deliveries = InFlight()
+        self._in_flight = InFlight()
         self._changed = threading.Condition()
         self._begun: dict[str, float] = {}
         self._tries: dict[str, int] = {}
@@ -72,8 +72,8 @@ class BatchSource:
         """A message, once however often it is added. `attempt` says how often it was received."""
         message = InFlightMessage(message_id, "", attempt, self._clock())
         with self._changed:
-            if not self._deliveries.again(message):
-                self._deliveries.add(message, photos)
+            if not self._in_flight.again(message):
+                self._in_flight.add(message, photos)
 
     def __iter__(self) -> Iterator[Event]:
         while (event := self._next()) is not None:
@@ -107,8 +107,8 @@ class BatchSource:
     def unsettled(self) -> list[str]:
         """Messages that are to come again, in the order in which they were added."""
         with self._changed:
-            over = {message.id for message in self._deliveries.settled() if message.again is None}
-            return [message.id for message in self._deliveries.held() if message.id not in over]
+            over = {message.id for message in self._in_flight.settled() if message.again is None}
+            return [message.id for message in self._in_flight.held() if message.id not in over]
 
     def _next(self) -> Event | None:
         with self._changed:
@@ -124,7 +124,7 @@ class BatchSource:
 
     def _taken(self) -> Event | None:
         """One that was not yielded yet, or that was put off until now."""
-        if event := self._deliveries.take():
+        if event := self._in_flight.take():
             return replace(event, source=self._source)
         again = next((each for each in self._put_off if each[0] <= self._clock()), None)
         if again is not None:
@@ -137,4 +137,4 @@ class BatchSource:
     def _settle(self, event: Event, *, again: float | None = None) -> None:
         with self._changed:
             self._rest(event)
-            self._deliveries.settle(event.path, again=again)
+            self._in_flight.settle(event.path, again=again)

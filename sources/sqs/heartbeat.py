@@ -30,7 +30,7 @@ class VisibilityHeartbeat:
         self,
         queue: Queue,
         facts: QueueFacts,
-        deliveries: InFlight,
+        in_flight: InFlight,
         changed: threading.Condition,
         visibility_seconds: int,
         clock: Callable[[], float],
@@ -38,7 +38,7 @@ class VisibilityHeartbeat:
         """`changed` guards the deliveries, and is notified when one was settled."""
         self.facts = facts
         self.trouble: str | None = None
-        self._queue, self._deliveries, self._changed, self._clock = queue, deliveries, changed, clock
+        self._queue, self._in_flight, self._changed, self._clock = queue, in_flight, changed, clock
         self._seconds = visibility_seconds
         self._pause = self._not_before = 0.0
         self._next_beat = clock() + visibility_seconds / _BEATS
@@ -63,7 +63,7 @@ class VisibilityHeartbeat:
         while self._wait():
             self._note([trouble for step in (self._beat, self._answer, self._ask) if (trouble := _tried(step))])
         if trouble := _tried(self._answer):
-            _log.warning("%d messages of %s come again: %s", len(self._deliveries), self._queue.url, trouble)
+            _log.warning("%d messages of %s come again: %s", len(self._in_flight), self._queue.url, trouble)
 
     def _wait(self) -> bool:
         """Until something is to be done; False when that is to end."""
@@ -76,7 +76,7 @@ class VisibilityHeartbeat:
             return not self._closing
 
     def _due(self) -> float:
-        return -math.inf if self._deliveries.settled() else min(self._next_beat, self._next_question)
+        return -math.inf if self._in_flight.settled() else min(self._next_beat, self._next_question)
 
     def _note(self, troubles: Sequence[str]) -> None:
         """Each step is tried, whatever became of the others, and all are tried again after a pause."""
@@ -99,7 +99,7 @@ class VisibilityHeartbeat:
         if self._next_beat > self._clock():
             return
         with self._changed:
-            held = [(message.id, message.receipt) for message in self._deliveries.held()]
+            held = [(message.id, message.receipt) for message in self._in_flight.held()]
         for batch in _batches(held):
             refused = self._queue.hide(batch, self._seconds)
             self._lapse(refusal for refusal in refused if refusal.final)
@@ -108,7 +108,7 @@ class VisibilityHeartbeat:
     def _lapse(self, refused: Iterable[Refusal]) -> None:
         reasons = {refusal.id: refusal.why for refusal in refused}
         with self._changed:
-            for message in [each for each in self._deliveries.held() if each.id in reasons]:
+            for message in [each for each in self._in_flight.held() if each.id in reasons]:
                 message.lapsed = True
                 _log.warning("Message %s may come again while it is held: %s", message.id, reasons[message.id])
 
@@ -116,7 +116,7 @@ class VisibilityHeartbeat:
 
     def _answer(self) -> None:
         with self._changed:
-            answers = [(message.id, message.receipt, self._delay(message)) for message in self._deliveries.settled()]
+            answers = [(message.id, message.receipt, self._delay(message)) for message in self._in_flight.settled()]
         refused = []
         for delay in dict.fromkeys(delay for _, _, delay in answers):
             for batch in _batches([(name, receipt) for name, receipt, its in answers if its == delay]):
@@ -130,7 +130,7 @@ class VisibilityHeartbeat:
         with self._changed:
             for name, receipt in batch:
                 if name not in reasons or reasons[name].final:
-                    self._deliveries.answered(name, receipt)
+                    self._in_flight.answered(name, receipt)
         for refusal in reasons.values():
             if refusal.final:
                 _log.info("Message %s may come again, its receipt is worth nothing: %s", refusal.id, refusal.why)

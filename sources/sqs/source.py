@@ -58,10 +58,10 @@ class SqsSource:
         self._queue = Queue(client, queue_url)
         self._inbox = BucketInbox(bucket, prefix)
         self._slots, self._wait_seconds, self._count, self._clock = slots, wait_seconds, on_count, clock
-        self._deliveries = InFlight()
+        self._in_flight = InFlight()
         self._changed = threading.Condition()
         self._turn = threading.Lock()
-        self._keeper: VisibilityHeartbeat | None = None
+        self._heartbeat: VisibilityHeartbeat | None = None
         self._visibility_seconds = _SHORTEST_SECONDS
         self._trouble: str | None = "nothing was received yet: wait for the first answer"
         self._pause = 0.0
@@ -75,24 +75,24 @@ class SqsSource:
     @property
     def most_attempts(self) -> int | None:
         """How often the queue hands a message out before its redrive policy takes it; None without one."""
-        return self._keeper.facts.most_receives if self._keeper else None
+        return self._heartbeat.facts.most_receives if self._heartbeat else None
 
     def attached(self) -> str | None:
         """None if the queue can be read, else why not and what to do. As of the last call; never blocks."""
-        trouble = self._trouble or (self._keeper and self._keeper.trouble)
-        if self._keeper and not (self._keeper.alive or self.stopped):
+        trouble = self._trouble or (self._heartbeat and self._heartbeat.trouble)
+        if self._heartbeat and not (self._heartbeat.alive or self.stopped):
             trouble = "the thread that keeps its messages has ended: see the error in the log, then start again"
         return f"queue {self._queue.url}: {trouble}" if trouble else None
 
     def pending(self) -> int:
         """Photos that wait here, and messages that waited in the queue when it was last asked (every 30 s)."""
         with self._changed:
-            return self._deliveries.waiting + (self._keeper.facts.visible if self._keeper else 0)
+            return self._in_flight.waiting + (self._heartbeat.facts.visible if self._heartbeat else 0)
 
     def idle(self) -> bool:
         """Whether nothing waits, is held or is put off, here or in the queue, which is asked; False if it cannot be."""
         with self._changed:
-            if len(self._deliveries):
+            if len(self._in_flight):
                 return False
         try:
             facts = self._queue.facts()
@@ -121,19 +121,19 @@ class SqsSource:
         """Receive nothing more, and hand back what nobody has in hand; returns at once."""
         with self._changed:
             self.stopped = True
-            self._deliveries.release()
+            self._in_flight.release()
             self._changed.notify_all()
 
     def close(self) -> None:
         """Stop, answer what is settled, and end; what is still in hand comes again when its time is over."""
         self.stop()
         with self._turn:
-            if self._keeper:
-                self._keeper.close()
+            if self._heartbeat:
+                self._heartbeat.close()
 
     def _settle(self, event: Event, *, again: float | None = None, given_up: bool = False) -> None:
         with self._changed:
-            self._deliveries.settle(event.path, again=again, given_up=given_up)
+            self._in_flight.settle(event.path, again=again, given_up=given_up)
             self._changed.notify_all()
 
     # What is yielded
@@ -142,7 +142,7 @@ class SqsSource:
         with self._turn:
             while not self.stopped:
                 with self._changed:
-                    if event := self._deliveries.take():
+                    if event := self._in_flight.take():
                         return event
                     if (room := self._room()) < 1:
                         self._changed.wait(_LOOK_SECONDS if self._elsewhere() else None)
@@ -155,13 +155,13 @@ class SqsSource:
 
         Where another source fills all slots one message may wait for its turn, or none would ever come.
         """
-        mine = max(self._deliveries.unsettled, self._deliveries.in_hand)
+        mine = max(self._in_flight.unsettled, self._in_flight.in_hand)
         return max(self._slots - mine - self._elsewhere(), 1 - mine)
 
     def _receive(self, most: int) -> None:
         try:
-            if self._keeper is None:
-                self._keeper = self._attach()
+            if self._heartbeat is None:
+                self._heartbeat = self._attach()
             # whether the queue can be read should be known at once
             wait = 0 if self._trouble else self._wait_seconds
             messages = self._queue.receive(most, visibility_seconds=self._visibility_seconds, wait_seconds=wait)
@@ -177,7 +177,7 @@ class SqsSource:
         facts = self._queue.facts()
         self._visibility_seconds = max(facts.visibility_seconds, _SHORTEST_SECONDS)
         return VisibilityHeartbeat(
-            self._queue, facts, self._deliveries, self._changed, self._visibility_seconds, self._clock
+            self._queue, facts, self._in_flight, self._changed, self._visibility_seconds, self._clock
         )
 
     def _failed(self, error: QueueUnavailable) -> None:
@@ -196,15 +196,15 @@ class SqsSource:
         for message in messages:
             delivery = InFlightMessage(message.id, message.receipt, message.received, self._clock())
             with self._changed:
-                if self._deliveries.again(delivery):
+                if self._in_flight.again(delivery):
                     continue
-                delivery.given_up = self._deliveries.was_given_up(delivery)
+                delivery.given_up = self._in_flight.was_given_up(delivery)
             photos = [] if delivery.given_up else self._photos(message, delivery)
             with self._changed:
-                self._deliveries.add(delivery, photos)
+                self._in_flight.add(delivery, photos)
         with self._changed:
             if self.stopped:
-                self._deliveries.release()
+                self._in_flight.release()
             self._changed.notify_all()
 
     def _photos(self, message: Message, delivery: InFlightMessage) -> list[BucketPhoto]:

@@ -55,8 +55,8 @@ class Running:
 
     def __init__(self, inbox: Path, outbox: Path) -> None:
         self.clocked = Clocked()
-        ledger = ReportStore(FileStore(outbox))
-        self.source = FolderSource(inbox, settle_seconds=2, rescan_seconds=NEVER, settled_in=ledger.settled_in)
+        report_store = ReportStore(FileStore(outbox))
+        self.source = FolderSource(inbox, settle_seconds=2, rescan_seconds=NEVER, settled_in=report_store.settled_in)
         self._workers = Workers(self.source, self.clocked, self.clocked, 2)
 
     def __enter__(self) -> "Running":

@@ -55,10 +55,14 @@ def parts() -> None:
     from pipeline.cutout import segment
     from pipeline.face import detect, landmarks
 
-    kit = timed(lambda: build_model_set(load_lambda()))
-    timed(lambda: detect.FaceFinder(landmarks.Landmarker(kit.landmarks.path, 68), kit.mmod.path if kit.mmod else None))
-    timed(lambda: segment.Cutout(kit.cutout.path, kit.device, kit.threads))
-    one, data, limits = pipeline.PortraitPipeline(kit), PHOTO.read_bytes(), Limits(20 << 20, 50_000_000)
+    model_set = timed(lambda: build_model_set(load_lambda()))
+    timed(
+        lambda: detect.FaceFinder(
+            landmarks.Landmarker(model_set.landmarks.path, 68), model_set.mmod.path if model_set.mmod else None
+        )
+    )
+    timed(lambda: segment.Cutout(model_set.cutout.path, model_set.device, model_set.threads))
+    one, data, limits = pipeline.PortraitPipeline(model_set), PHOTO.read_bytes(), Limits(20 << 20, 50_000_000)
     timed(lambda: one.process(data, Recipe(), limits, PHOTO.name))
     print(json.dumps(seconds))
 

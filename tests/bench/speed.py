@@ -41,18 +41,18 @@ def photo(width: int, height: int) -> bytes:
 def run(models: Path, rounds: int) -> None:
     cutout = verified(models, cutout_model(models).name)
     landmarks = verified(models, "landmarks_68")
-    studio = PortraitPipeline(ModelSet(landmarks, cutout, verified(models, "mmod")))
-    original = Original(landmarks.path, studio.cutout.session)
+    portrait_pipeline = PortraitPipeline(ModelSet(landmarks, cutout, verified(models, "mmod")))
+    original = Original(landmarks.path, portrait_pipeline.cutout.session)
     print(f"{machine()}; cut-out {cutout.card.name}")
     for name, size in (("12 MP", (4000, 3000)), ("1 MP", (1000, 1000))):
-        compare(name, photo(*size), studio, original, rounds)
+        compare(name, photo(*size), portrait_pipeline, original, rounds)
 
 
-def compare(name: str, data: bytes, studio: PortraitPipeline, original: Original, rounds: int) -> None:
+def compare(name: str, data: bytes, portrait_pipeline: PortraitPipeline, original: Original, rounds: int) -> None:
     ours: list[dict[str, float]] = []
     theirs: list[dict[str, float]] = []
     for count in range(rounds + 1):
-        one = studio.process(data, Recipe(restore="off"), Limits(), "photo.jpg").stages_ms
+        one = portrait_pipeline.process(data, Recipe(restore="off"), Limits(), "photo.jpg").stages_ms
         other = original.process(data)[2]
         if count:  # the first round warms up
             ours.append(one)

@@ -20,12 +20,12 @@ libraries.prepare()  # before anything imports rembg or onnxruntime
 
 from pipeline.models.catalog import Verified, card, locate  # noqa: E402 - see above
 from tests.bench.machine import machine  # noqa: E402
-from tests.conftest import kit  # noqa: E402
+from tests.conftest import model_set  # noqa: E402
 
 
 def start(models: Path, weights: Path | None) -> None:
     """Load a studio in this process; prints seconds and MB."""
-    built = kit(models, cutout="u2netp")
+    built = model_set(models, cutout="u2netp")
     begun = time.perf_counter()
     if weights:
         seen = weights.stat()

@@ -51,7 +51,7 @@ def contents(inbox):
 
 def unreported(photos, outbox):
     """Those of the photos (path to the sums of photo and sidecar) whose current content has no report."""
-    return {path: sums for path, sums in photos.items() if _reported_sums(outbox, path) != sums}
+    return {path: checksums for path, checksums in photos.items() if _reported_sums(outbox, path) != checksums}
 
 
 def _reported_sums(outbox, path):

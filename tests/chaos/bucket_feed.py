@@ -20,7 +20,7 @@ NO_PHOTOS = ("elsewhere/a.jpg", "in/sub/", "in/.hidden.jpg", "in/half.jpg.part",
 class BucketFeeder(Photos):
     """Use as a context: photos come until there are `number` of them, one every `pause` seconds on average.
 
-    `sums` holds those of each photo and its sidecar, `etags` what lies under each key, both by path and as of now.
+    `checksums` holds those of each photo and its sidecar, `etags` what lies under each key, both by path and as of now.
     """
 
     def __init__(self, client, photo, seed, number, pause):
@@ -29,7 +29,7 @@ class BucketFeeder(Photos):
         self._odd = self._random.sample(ODD, len(ODD))
         self._put_so_far = threading.Condition()
         self._thread = threading.Thread(target=self._feed)
-        self.sums, self.etags, self.removed, self.sidecars = {}, {}, set(), Counter()
+        self.checksums, self.etags, self.removed, self.sidecars = {}, {}, set(), Counter()
         self.ways = [getattr(self, name) for name in dir(type(self)) if name.startswith("way_")]
         self.crashed = False
 
@@ -44,7 +44,7 @@ class BucketFeeder(Photos):
     def until(self, share):
         """Wait until that share of the photos has come."""
         with self._put_so_far:
-            self._put_so_far.wait_for(lambda: self.crashed or len(self.sums) >= share * self._most)
+            self._put_so_far.wait_for(lambda: self.crashed or len(self.checksums) >= share * self._most)
 
     def _feed(self):
         self.crashed, crashed = False, True
@@ -52,7 +52,7 @@ class BucketFeeder(Photos):
             for poison in POISON:
                 self._photo_at(f"{poison}-photo.jpg")
             pause = threading.Event()
-            while len(self.sums) < self._most:
+            while len(self.checksums) < self._most:
                 self._one()
                 pause.wait(self._pause * self._random.expovariate(1))
             crashed = False
@@ -77,10 +77,10 @@ class BucketFeeder(Photos):
         self._is_there(path, data)
 
     def _is_there(self, path, data):
-        self.sums[path] = sum_of(data), self.sums.get(path, (None, None))[1]
+        self.checksums[path] = sum_of(data), self.checksums.get(path, (None, None))[1]
 
     def _one_there(self):
-        there = sorted(path for path in self.sums if path.rpartition("/")[2][0].isdigit())
+        there = sorted(path for path in self.checksums if path.rpartition("/")[2][0].isdigit())
         return self._random.choice(there) if there else self.way_put()
 
     # The ways
@@ -127,7 +127,7 @@ class BucketFeeder(Photos):
     def way_deleted(self):
         name = self._random.choice((self.way_put, self._one_there))()
         self._client.delete_object(Bucket=BUCKET, Key=PREFIX + name)
-        del self.sums[name], self.etags[name]
+        del self.checksums[name], self.etags[name]
         self.removed.add(name)
 
     def way_odd_key(self):
@@ -151,7 +151,7 @@ class BucketFeeder(Photos):
         options = b"width = %d" % self._random.randrange(80, 2000)
         self._put(f"{name}{SIDECAR}", options)
         self.sidecars[name] += 1
-        self.sums[name] = self.sums.get(name, (None, None))[0], sha256(options).hexdigest()
+        self.checksums[name] = self.checksums.get(name, (None, None))[0], sha256(options).hexdigest()
 
     def way_no_photo(self):
         key = self._random.choice(NO_PHOTOS)

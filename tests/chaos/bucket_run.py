@@ -88,7 +88,7 @@ class BucketRun:
 
     def _come_to_rest(self, feeder, outbox, server, services):
         """Wait until all photos have their reports, and nobody holds or remembers anything."""
-        left = feeder.sums
+        left = feeder.checksums
         for _ in range(REST_SECONDS):
             if services.process.poll() is not None:
                 return
@@ -109,9 +109,9 @@ def _living(outbox):
 def audited(feeder, outbox, server, logs, *, light):
     inbox, audit = S3Store(BUCKET, "in"), Audit()
     check_outbox(audit, feeder, inbox, outbox, light=light)
-    audit.lost += unreported(feeder.sums, outbox)
+    audit.lost += unreported(feeder.checksums, outbox)
     reports = len(list(outbox.list("reports")))
-    if not len(feeder.sums) <= reports <= len(feeder.sums) + len(feeder.removed):
+    if not len(feeder.checksums) <= reports <= len(feeder.checksums) + len(feeder.removed):
         audit.doubled.append(f"{reports} reports of {len(feeder.sums)} photos and {len(feeder.removed)} that went")
     audit.doubled += done_twice(logs, {inbox.uri(path): number for path, number in feeder.sidecars.items()})
     there = {entry.path: entry.etag for entry in inbox.entries()}

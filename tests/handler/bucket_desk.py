@@ -8,7 +8,7 @@ from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import report_path
 from handler.outbox.reports import ReportStore
 from handler.outbox.writer import OutboxWriter
-from handler.processing.exclusive import PhotoLocks
+from handler.processing.locks import PhotoLocks
 from handler.processing.process import Process
 from pipeline.types import Limits
 from sources.events import Event
@@ -26,8 +26,9 @@ class AnyDesk:
         attempts.suspects(self.inbox.exists)
         self.begun.append(attempts)
         return Process(
-            inbox=self.inbox, ledger=ReportStore(self.outbox), sink=OutboxWriter(self.outbox), attempts=attempts,
-            after=AfterPolicy(self.inbox, self.outbox, after), pool=FakePool(*answers), turnstile=PhotoLocks(),
+            inbox=self.inbox, report_store=ReportStore(self.outbox),
+            writer=OutboxWriter(self.outbox), attempts=attempts,
+            after=AfterPolicy(self.inbox, self.outbox, after), pool=FakePool(*answers), locks=PhotoLocks(),
             base=DEFAULTS, presets={}, limits=Limits(), max_attempts=MAX_ATTEMPTS,
         )  # fmt: skip
 

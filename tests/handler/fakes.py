@@ -14,7 +14,7 @@ from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import ATTEMPTS, report_path
 from handler.outbox.reports import ReportStore
 from handler.outbox.writer import OutboxWriter
-from handler.processing.exclusive import PhotoLocks
+from handler.processing.locks import PhotoLocks
 from handler.processing.process import Process
 from handler.workers import child
 from handler.workers.messages import Finished, Refused, Same
@@ -77,7 +77,7 @@ def _unless_same(job, use):
     reply = child.look(replace(job, known=None))
     if not isinstance(reply, Same):
         return reply
-    return reply if reply.seen.sums == job.known else use(reply.seen)
+    return reply if reply.seen.checksums == job.known else use(reply.seen)
 
 
 class FakePool:
@@ -120,9 +120,10 @@ class Desk:
         attempts.suspects(self.inbox.exists)
         self.services.append(attempts)
         return Process(
-            inbox=self.inbox, ledger=ReportStore(self.outbox), sink=OutboxWriter(self.outbox), attempts=attempts,
+            inbox=self.inbox, report_store=ReportStore(self.outbox),
+            writer=OutboxWriter(self.outbox), attempts=attempts,
             after=AfterPolicy(self.inbox, self.outbox, after),
-            pool=FakePool(*answers), turnstile=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(),
+            pool=FakePool(*answers), locks=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(),
             max_attempts=MAX_ATTEMPTS,
         )  # fmt: skip
 

@@ -18,7 +18,7 @@ from pipeline.models.catalog import Verified, card
 from pipeline.pipeline import PortraitPipeline
 from pipeline.recipe import Recipe
 from pipeline.types import Limits, Result
-from tests.conftest import PORTRAITS, kit
+from tests.conftest import PORTRAITS, model_set
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,7 @@ class Painter:
 
 @pytest.fixture(scope="module")
 def painted(models):
-    return PortraitPipeline(kit(models), Painter())
+    return PortraitPipeline(model_set(models), Painter())
 
 
 @pytest.fixture
@@ -44,12 +44,12 @@ def restored_faces(painted):
     return lambda: painted_network(painted).faces - before
 
 
-def painted_network(studio: PortraitPipeline) -> Painter:
-    return studio.restoration.network
+def painted_network(portrait_pipeline: PortraitPipeline) -> Painter:
+    return portrait_pipeline.restoration.network
 
 
-def made(studio: PortraitPipeline, data: bytes, **options) -> Result:
-    return studio.process(data, Recipe(**options), Limits(), "a.png")
+def made(portrait_pipeline: PortraitPipeline, data: bytes, **options) -> Result:
+    return portrait_pipeline.process(data, Recipe(**options), Limits(), "a.png")
 
 
 def sample(name: str) -> bytes:
@@ -60,15 +60,15 @@ def png(result: Result) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(result.portraits[0].pictures[0].data)))
 
 
-def test_without_a_network_the_report_says_unavailable(studio):
-    facts = made(studio, sample("astronaut.png")).facts
+def test_without_a_network_the_report_says_unavailable(portrait_pipeline):
+    facts = made(portrait_pipeline, sample("astronaut.png")).facts
 
     assert (facts["restoration"], facts["restored_faces"]) == ("unavailable", [])
 
 
-def test_restoration_that_is_required_and_not_there_is_an_answer(studio):
+def test_restoration_that_is_required_and_not_there_is_an_answer(portrait_pipeline):
     with pytest.raises(PhotoRejected, match="restore is on, but") as rejection:
-        made(studio, sample("astronaut.png"), restore="on")
+        made(portrait_pipeline, sample("astronaut.png"), restore="on")
 
     assert rejection.value.reason == "invalid_options"
 
@@ -99,9 +99,9 @@ def test_a_large_sharp_face_is_left_alone(painted, restored_faces):
     assert restored_faces() == 0
 
 
-def test_a_restored_face_changes_no_bit_of_anything_else(painted, studio):
+def test_a_restored_face_changes_no_bit_of_anything_else(painted, portrait_pipeline):
     """The light is judged without it: else a face that comes out brighter would darken the collar."""
-    before, after = (made(each, sample("astronaut.png")) for each in (studio, painted))
+    before, after = (made(each, sample("astronaut.png")) for each in (portrait_pipeline, painted))
 
     facts = before.portraits[0].facts
     points = apply(np.array(facts["geometry"]["source_to_output"]), np.array(facts["faces"]["landmarks"]))
@@ -140,14 +140,14 @@ def test_the_real_network_runs_in_the_pipeline(models, codeformer_file):
     file = codeformer_file.stat()
     restorer = Verified(card("codeformer"), codeformer_file, file.st_size, file.st_mtime_ns)
 
-    result = made(PortraitPipeline(replace(kit(models), restorer=restorer)), sample("astronaut.png"))
+    result = made(PortraitPipeline(replace(model_set(models), restorer=restorer)), sample("astronaut.png"))
 
     assert result.facts["restoration"] == "applied"
     assert "codeformer" in [model["name"] for model in result.facts["models"]]
 
 
 def test_five_landmarks_have_no_restoration_and_say_so(models):
-    facts = made(PortraitPipeline(kit(models, landmarks="landmarks_5")), sample("portrait_bokeh.jpg")).facts
+    facts = made(PortraitPipeline(model_set(models, landmarks="landmarks_5")), sample("portrait_bokeh.jpg")).facts
 
     assert facts["restoration"] == "unavailable"
     assert "needs_68" in facts["notes"]
@@ -155,9 +155,10 @@ def test_five_landmarks_have_no_restoration_and_say_so(models):
 
 def test_without_restoration_torch_is_not_loaded(models):
     script = (
-        "from handler import libraries; libraries.prepare()\n"
-        "import sys\nfrom pathlib import Path\nfrom tests.conftest import kit\nfrom pipeline.pipeline import Studio\n"
-        "Studio(kit(Path(sys.argv[1])))\n"
+        "from handler.models import libraries; libraries.prepare()\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from tests.conftest import model_set\nfrom pipeline.pipeline import PortraitPipeline\n"
+        "PortraitPipeline(model_set(Path(sys.argv[1])))\n"
         "print(sorted({'torch', 'torchvision', 'basicsr'} & set(sys.modules)))\n"
     )
 

@@ -29,7 +29,7 @@ class Bench:
         self.shots = photos.of_folder(folder) if folder else photos.samples()
         self.labelled = folder is None
         self.most = most
-        self.studio, self._ours, self._theirs = sides.both(models)
+        self.portrait_pipeline, self._ours, self._theirs = sides.both(models)
         self.reader = Reader(models)
         self._delivered: dict[tuple[str, bool], Pair] = {}
         self._read: dict[str, Found | None] = {}
@@ -78,7 +78,7 @@ class Bench:
 
     @cached_property
     def cutouts(self) -> list[CutOut]:
-        found = (composites.cut(self.studio, shot) for shot in self.chosen("cut"))
+        found = (composites.cut(self.portrait_pipeline, shot) for shot in self.chosen("cut"))
         return [each for each in found if each is not None]
 
     @cached_property

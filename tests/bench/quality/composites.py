@@ -53,15 +53,15 @@ class Composite:
     colours: np.ndarray
 
 
-def cut(studio: PortraitPipeline, shot: Shot) -> CutOut | None:
+def cut(portrait_pipeline: PortraitPipeline, shot: Shot) -> CutOut | None:
     """The person of a photo with one face, or None where no sure mask of one person is found."""
     if min(shot.pixels.shape[:2]) < _LEAST:
         return None
     pixels = reduced(shot.pixels, _CUT_SIDE)
-    faces = studio.find(pixels)
+    faces = portrait_pipeline.find(pixels)
     if len(faces) != 1:
         return None
-    person = segment.person(studio.cutout.mask(pixels), faces[0].landmarks)
+    person = segment.person(portrait_pipeline.cutout.mask(pixels), faces[0].landmarks)
     rows = 0 if person is None else whole_rows(person)
     x, y, width, height = geometry.box(faces[0].landmarks)
     if person is None or rows < y + 1.4 * height or x < 0 or x + width > pixels.shape[1]:

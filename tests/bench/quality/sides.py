@@ -51,13 +51,13 @@ class Side(Protocol):
 
 
 class Ours:
-    def __init__(self, studio: PortraitPipeline) -> None:
-        self._studio = studio
+    def __init__(self, portrait_pipeline: PortraitPipeline) -> None:
+        self._portrait_pipeline = portrait_pipeline
 
     def __call__(self, data: bytes, *, plain: bool = False) -> Delivered | None:
         recipe = Recipe(restore="off", oval_mask=not plain, photo_enhance=not plain)
         try:
-            return _ours(self._studio.process(data, recipe, Limits(), "photo.jpg"))
+            return _ours(self._portrait_pipeline.process(data, recipe, Limits(), "photo.jpg"))
         except PhotoRejected:
             return None
 
@@ -100,5 +100,9 @@ def _theirs(drawn: Drawn) -> Delivered:
 def both(models: Path) -> tuple[PortraitPipeline, Ours, Theirs]:
     """Our studio and the two sides, with the same models."""
     landmarks, mask = verified(models, "landmarks_68"), verified(models, cutout_model(models).name)
-    studio = PortraitPipeline(ModelSet(landmarks, mask, verified(models, "mmod"), device="cpu"))
-    return studio, Ours(studio), Theirs(Original(landmarks.path, studio.cutout.session))
+    portrait_pipeline = PortraitPipeline(ModelSet(landmarks, mask, verified(models, "mmod"), device="cpu"))
+    return (
+        portrait_pipeline,
+        Ours(portrait_pipeline),
+        Theirs(Original(landmarks.path, portrait_pipeline.cutout.session)),
+    )

@@ -14,7 +14,7 @@ _ALONE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-pr
 ORPHAN = """
 import os, subprocess, time
 from pathlib import Path
-from handler.init import leave_pid_1
+from handler.cli.pid1 import leave_pid_1
 leave_pid_1()
 orphan = subprocess.run(["sh", "-c", "sleep 0 & echo $!"], stdout=subprocess.PIPE, text=True).stdout.strip()
 for _ in range(3000):

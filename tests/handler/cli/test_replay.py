@@ -49,7 +49,7 @@ def paths(desk, selection, **variables):
 
 def is_work(desk):
     """What a rescan would find."""
-    scanner = Scanner(str(desk.inbox.root), desk.process.ledger.settled_in)
+    scanner = Scanner(str(desk.inbox.root), desk.process.report_store.settled_in)
     return {path for batch in scanner.unsettled() for path in batch.paths}
 
 
@@ -142,7 +142,7 @@ def test_what_a_service_works_on_is_left_to_it(settled):
 def test_what_was_settled_anew_meanwhile_is_left(settled):
     class Overtaken(Attempts):
         def done(self, path):
-            settled.process.ledger.restamp(path, 1)
+            settled.process.report_store.restamp(path, 1)
 
     work = Replay(settings(settled))
     work.attempts = Overtaken(settled.outbox)
@@ -171,7 +171,9 @@ def test_a_running_service_notices_by_itself(desk):
         def settled(self, event, outcome):
             settled.put((event.path, outcome))
 
-    source = FolderSource(desk.inbox.root, settle_seconds=0.0, rescan_seconds=0.1, settled_in=process.ledger.settled_in)
+    source = FolderSource(
+        desk.inbox.root, settle_seconds=0.0, rescan_seconds=0.1, settled_in=process.report_store.settled_in
+    )
     workers = Workers(source, process, Told(), 1)
     desk.photo("cat.jpg")
     workers.start()

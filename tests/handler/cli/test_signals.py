@@ -10,7 +10,7 @@ from tests.handler.service_runner import ROOT, SOON
 
 DEAF = """
 import signal, threading
-from handler.signals import on_signals
+from handler.cli.signals import on_signals
 
 seen = on_signals(lambda: print("stop", *seen, flush=True))
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})

@@ -20,7 +20,7 @@ OBEDIENT = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.ge
 PREPARE = """
 import os, sys
 from pathlib import Path
-from handler.numba_cache import prepare
+from handler.models.numba_cache import prepare
 folder = prepare(Path(sys.argv[1]))
 assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
 print(folder)

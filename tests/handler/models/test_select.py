@@ -19,13 +19,13 @@ def folder(models_dir, tmp_path):
     return tmp_path
 
 
-def kit(folder, **variables):
+def model_set(folder, **variables):
     environ = {f"FACECRAFT_{name}": value for name, value in variables.items()}
     return build_model_set(load_common({"FACECRAFT_MODELS_DIR": str(folder), **environ}))
 
 
 def test_without_the_restoration_model_auto_goes_on_and_knows_why(folder):
-    built = kit(folder)
+    built = model_set(folder)
 
     assert built.restorer is built.identity is None
     assert "codeformer.pth is missing: run `python -m handler models fetch codeformer`" in built.unrestored
@@ -33,13 +33,13 @@ def test_without_the_restoration_model_auto_goes_on_and_knows_why(folder):
 
 def test_without_the_restoration_model_on_does_not_start(folder):
     with pytest.raises(ModelError, match=r"FACECRAFT_RESTORE=on, but .*codeformer.pth is missing.*auto or off"):
-        kit(folder, RESTORE="on")
+        model_set(folder, RESTORE="on")
 
 
 def test_off_asks_for_nothing(folder):
     (folder / "codeformer" / "codeformer.pth").write_bytes(b"not it")
 
-    assert kit(folder, RESTORE="off").unrestored == "FACECRAFT_RESTORE is off"
+    assert model_set(folder, RESTORE="off").unrestored == "FACECRAFT_RESTORE is off"
 
 
 @pytest.mark.parametrize("restore", ["auto", "on"])
@@ -47,7 +47,7 @@ def test_a_truncated_restoration_model_is_an_error_and_never_skipped(folder, res
     (folder / "codeformer" / "codeformer.pth").write_bytes(b"PK" * 1000)
 
     with pytest.raises(ModelError, match=r"2,000 bytes instead of 376,637,898: run `python -m handler models fetch"):
-        kit(folder, RESTORE=restore)
+        model_set(folder, RESTORE=restore)
 
 
 def test_a_restoration_model_of_the_right_size_and_other_bytes_is_an_error(folder):
@@ -55,10 +55,10 @@ def test_a_restoration_model_of_the_right_size_and_other_bytes_is_an_error(folde
         file.truncate(376_637_898)
 
     with pytest.raises(ModelError, match=r"sha256 .* instead of 1009e537"):
-        kit(folder)
+        model_set(folder)
 
 
 def test_restoration_needs_68_landmarks(folder):
-    assert "needs_68" in kit(folder, LANDMARKS="5").unrestored
+    assert "needs_68" in model_set(folder, LANDMARKS="5").unrestored
     with pytest.raises(ModelError, match="needs the 68 landmarks"):
-        kit(folder, LANDMARKS="5", RESTORE="on")
+        model_set(folder, LANDMARKS="5", RESTORE="on")

@@ -15,8 +15,8 @@ from sources.stores.local import FileStore
 CODE = """
 import sys
 from pathlib import Path
-from handler.attempts import Attempts
-from sources.files import FileStore
+from handler.outbox.attempts import Attempts
+from sources.stores.local import FileStore
 attempts = Attempts(FileStore(Path(sys.argv[1])))
 print(attempts.begin(sys.argv[2], alone=sys.argv[3] == "alone"), flush=True)
 sys.stdin.read()

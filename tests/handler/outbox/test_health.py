@@ -3,8 +3,7 @@
 from tests.sources.folder.namespaces import alone
 
 DESK = """
-sys.path.insert(0, "tests/handler")
-from handler_fakes import Desk, done
+from tests.handler.fakes import Desk, done
 desk = Desk(here)
 anna = desk.photo("anna.jpg")
 mount("tmpfs", desk.outbox.root, "size=2m")
@@ -69,7 +68,7 @@ except OSError as error:
 
 def test_one_folder_under_two_mounts_is_refused_as_inbox_and_outbox(tmp_path):
     code = """
-from handler.config import SettingsError, load
+from handler.config.load import SettingsError, load
 for name in ("in", "out"):
     (here / name).mkdir()
 subprocess.run(["mount", "--bind", here / "in", here / "out"], check=True)

@@ -21,12 +21,11 @@ from tests.handler.fakes import MAX_ATTEMPTS, Desk, done, event, refused
 DIES_BEFORE_IT_TAKES = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, "tests/handler")
 from dataclasses import replace
-from handler_fakes import Desk, event
-from handler.after import After
+from tests.handler.fakes import Desk, event
+from handler.outbox.originals import AfterPolicy
 
-class Dying(After):
+class Dying(AfterPolicy):
     def act(self, path, sums):
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -56,8 +55,10 @@ def originals(desk):
 
 def is_work(desk):
     """What a rescan would find."""
-    ledger = desk.process.ledger
-    return [path for batch in Scanner(str(desk.inbox.root), ledger.settled_in).unsettled() for path in batch.paths]
+    report_store = desk.process.report_store
+    return [
+        path for batch in Scanner(str(desk.inbox.root), report_store.settled_in).unsettled() for path in batch.paths
+    ]
 
 
 def rests(desk, process, path):
@@ -115,9 +116,9 @@ def test_the_report_stands_before_the_photo_goes(desk):
     seen = []
 
     class Watching(AfterPolicy):
-        def act(self, path, sums):
+        def act(self, path, checksums):
             seen.extend(json.loads(desk.outbox.read(report_path(path)).data)["outputs"])
-            super().act(path, sums)
+            super().act(path, checksums)
 
     process = replace(desk.process, after=Watching(desk.inbox, desk.outbox, "delete"))
     process(desk.photo("anna.jpg"))
@@ -217,7 +218,7 @@ def test_a_photo_that_cannot_go_stays_and_is_settled(desk, moving, caplog):
 
 def test_where_it_may_go_later_it_is_tried_again(desk, moving):
     class Full(AfterPolicy):
-        def act(self, path, sums):
+        def act(self, path, checksums):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     anna = desk.photo("anna.jpg")

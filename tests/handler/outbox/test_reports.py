@@ -15,38 +15,38 @@ DAY_NS = 86_400 * 10**9
 
 
 @pytest.fixture
-def ledger(tmp_path):
+def report_store(tmp_path):
     return ReportStore(FileStore(tmp_path))
 
 
-def stand(ledger, path, stamp_ns, text="{}"):
-    return ledger.outbox.write(report_path(path), text.encode(), stamp_ns=stamp_ns)
+def stand(report_store, path, stamp_ns, text="{}"):
+    return report_store.outbox.write(report_path(path), text.encode(), stamp_ns=stamp_ns)
 
 
-def test_a_report_with_the_photo_s_stamp_settles_it(ledger):
+def test_a_report_with_the_photo_s_stamp_settles_it(report_store):
     then = time.time_ns() - DAY_NS
-    stand(ledger, "sales/anna.jpg", then)
-    settled = ledger.settled_in("sales")
+    stand(report_store, "sales/anna.jpg", then)
+    settled = report_store.settled_in("sales")
 
     assert settled("anna.jpg", then)
-    assert not settled("anna.jpg", then + ledger.granularity)
+    assert not settled("anna.jpg", then + report_store.granularity)
     assert not settled("otto.jpg", then)
 
 
-def test_the_inbox_itself_is_a_folder_too(ledger):
-    stand(ledger, "anna.jpg", 5 * DAY_NS)
+def test_the_inbox_itself_is_a_folder_too(report_store):
+    stand(report_store, "anna.jpg", 5 * DAY_NS)
 
-    assert ledger.settled_in("")("anna.jpg", 5 * DAY_NS)
-    assert not ledger.settled_in("sales")("anna.jpg", 5 * DAY_NS)
+    assert report_store.settled_in("")("anna.jpg", 5 * DAY_NS)
+    assert not report_store.settled_in("sales")("anna.jpg", 5 * DAY_NS)
 
 
 @pytest.mark.parametrize("path", ["f.json/" + "x" * 250 + ".jpg", "/".join(["f" * 190] * 6) + "/anna.jpg"])
-def test_photos_with_long_paths_are_settled_too(ledger, path):
-    stand(ledger, path, 5 * DAY_NS)
+def test_photos_with_long_paths_are_settled_too(report_store, path):
+    stand(report_store, path, 5 * DAY_NS)
     folder, _, name = path.rpartition("/")
 
-    assert ledger.settled_in(folder)(name, 5 * DAY_NS)
-    assert not ledger.settled_in(folder)(f"{name}x", 5 * DAY_NS)
+    assert report_store.settled_in(folder)(name, 5 * DAY_NS)
+    assert not report_store.settled_in(folder)(f"{name}x", 5 * DAY_NS)
 
 
 def test_an_outbox_that_is_away_does_not_look_empty(tmp_path):
@@ -55,27 +55,27 @@ def test_an_outbox_that_is_away_does_not_look_empty(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\ud800", "[" * 100_000])
-def test_what_is_no_report_counts_as_none_but_can_be_replaced(ledger, text):
-    version = ledger.outbox.write(report_path("anna.jpg"), text.encode("utf-8", "surrogatepass"))
+def test_what_is_no_report_counts_as_none_but_can_be_replaced(report_store, text):
+    version = report_store.outbox.write(report_path("anna.jpg"), text.encode("utf-8", "surrogatepass"))
 
-    assert ledger.previous("anna.jpg") == (None, version)
-
-
-def test_the_report_that_stands_is_given_with_its_version(ledger):
-    version = stand(ledger, "anna.jpg", DAY_NS, json.dumps({"outcome": "done"}))
-
-    assert ledger.previous("anna.jpg") == ({"outcome": "done"}, version)
-    assert ledger.previous("otto.jpg") == (None, None)
+    assert report_store.previous("anna.jpg") == (None, version)
 
 
-def test_a_restamp_settles_until_the_photo_changes(ledger):
-    version = stand(ledger, "anna.jpg", DAY_NS)
+def test_the_report_that_stands_is_given_with_its_version(report_store):
+    version = stand(report_store, "anna.jpg", DAY_NS, json.dumps({"outcome": "done"}))
 
-    ledger.restamp("anna.jpg", 2 * DAY_NS, version)
+    assert report_store.previous("anna.jpg") == ({"outcome": "done"}, version)
+    assert report_store.previous("otto.jpg") == (None, None)
 
-    assert ledger.settled_in("")("anna.jpg", 2 * DAY_NS)
+
+def test_a_restamp_settles_until_the_photo_changes(report_store):
+    version = stand(report_store, "anna.jpg", DAY_NS)
+
+    report_store.restamp("anna.jpg", 2 * DAY_NS, version)
+
+    assert report_store.settled_in("")("anna.jpg", 2 * DAY_NS)
     with pytest.raises(Conflict):
-        ledger.restamp("anna.jpg", 3 * DAY_NS, version)
+        report_store.restamp("anna.jpg", 3 * DAY_NS, version)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_a_file_system_of_whole_seconds_needs_two_of_them():
     assert trusted_stamp(changed_ns, changed_ns + 3 * 10**9, 1) == changed_ns
 
 
-def test_what_is_far_too_large_for_a_report_is_not_read(ledger):
-    stand(ledger, "anna.jpg", 5 * DAY_NS)
-    os.truncate(ledger.outbox.root / report_path("anna.jpg"), 1 << 40)
+def test_what_is_far_too_large_for_a_report_is_not_read(report_store):
+    stand(report_store, "anna.jpg", 5 * DAY_NS)
+    os.truncate(report_store.outbox.root / report_path("anna.jpg"), 1 << 40)
 
     with pytest.raises(OSError, match="move it away"):
-        ledger.previous("anna.jpg")
+        report_store.previous("anna.jpg")

@@ -23,10 +23,10 @@ def test_how_long_a_photo_waited_is_told_when_its_work_begins(ago, counted):
 
 
 def test_what_is_in_work_leaves_with_its_outcome():
-    board, event = Activity(Metrics()), Event("file:///in/anna.jpg", "anna.jpg", "v1")
+    activity, event = Activity(Metrics()), Event("file:///in/anna.jpg", "anna.jpg", "v1")
 
-    board.taken(event)
-    assert [each["uri"] for each in board.inflight()] == [event.uri]
-    board.settled(event, Skipped())
+    activity.taken(event)
+    assert [each["uri"] for each in activity.inflight()] == [event.uri]
+    activity.settled(event, Skipped())
 
-    assert (board.inflight(), board.counts()) == ([], {"skipped": 1})
+    assert (activity.inflight(), activity.counts()) == ([], {"skipped": 1})

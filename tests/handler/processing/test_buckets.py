@@ -201,7 +201,7 @@ def test_done_objects_are_tagged_and_others_are_not(buckets):
 
 def test_a_photo_that_could_not_be_taken_out_yet_is_not_settled(buckets):
     class Away(AfterPolicy):
-        def act(self, path, sums):
+        def act(self, path, checksums):
             raise OSError("the bucket is away")
 
     process = replace(buckets.service(), after=Away(buckets.inbox, buckets.outbox, "delete"))
@@ -294,7 +294,7 @@ class Late(OutboxWriter):
 def test_a_photo_that_was_replaced_before_its_report_stood_is_found_again_after_a_kill(buckets, answers):
     event = buckets.photo("anna.jpg", b"one")
     late = Late(buckets.outbox, lambda: buckets.photo("anna.jpg", b"two"))
-    process = replace(buckets.service(*answers), sink=late)
+    process = replace(buckets.service(*answers), writer=late)
 
     outcomes = [process(event) for _ in answers]
     assert (outcomes[-1].reason, outcomes[-1].retry_in) == ("conflict", 1.0)
@@ -313,8 +313,8 @@ class Killed(BaseException):
 def killed_at_its_last_report(desk, then):
     """Photo and service after the last of the attempts that all failed, and a death while that was being reported."""
     event = desk.photo("anna.jpg", b"one")
-    sink = Late(desk.outbox, then)
-    process = replace(desk.service(*[WorkerDied("killed")] * MAX_ATTEMPTS), sink=sink)
+    writer = Late(desk.outbox, then)
+    process = replace(desk.service(*[WorkerDied("killed")] * MAX_ATTEMPTS), writer=writer)
     with pytest.raises(Killed):
         [process(event) for _ in range(MAX_ATTEMPTS)]
     desk.begun[0].close()
@@ -408,7 +408,7 @@ def test_a_photo_that_is_too_large_is_settled_with_its_etag(buckets):
 
     reply = child.answer(job, PortraitPipeline())
     assert (reply.reason, reply.seen.etags) == ("too_large", (event.version,))
-    assert isinstance(child.answer(replace(job, known=reply.seen.sums), PortraitPipeline()), Same)
+    assert isinstance(child.answer(replace(job, known=reply.seen.checksums), PortraitPipeline()), Same)
 
 
 def test_a_killed_service_s_photo_waits_until_its_lease_has_ended_and_runs_alone_then(buckets):

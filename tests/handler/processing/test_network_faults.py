@@ -41,7 +41,7 @@ def test_an_outbox_that_is_away_is_no_photo_s_fault(buckets):
     event = buckets.photo("anna.jpg")
     away = partial(S3Store, "no-such-bucket")
     process = buckets.service()
-    lost = replace(process, sink=OutboxWriter(away("out")), ledger=ReportStore(away("out")))
+    lost = replace(process, writer=OutboxWriter(away("out")), report_store=ReportStore(away("out")))
     assert lost(event).reason == "outbox_unavailable"
     assert list(buckets.outbox.stamps(ATTEMPTS)) == []
 

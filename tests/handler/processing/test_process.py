@@ -81,7 +81,7 @@ def test_a_photo_that_vanished_leaves_nothing(desk):
 
 def test_images_that_a_dead_service_left_without_a_report_go_with_their_photo(desk):
     anna = desk.photo("anna.jpg")
-    desk.process.sink.publish("anna.jpg", result("anna.jpg").portraits)
+    desk.process.writer.publish("anna.jpg", result("anna.jpg").portraits)
     (desk.inbox.root / "anna.jpg").unlink()
 
     assert desk.run(anna) == Vanished()
@@ -359,7 +359,7 @@ def test_an_error_of_ours_that_cannot_be_counted_is_tried_again_rarely(desk):
         def previous(self, path):
             raise ValueError("a fault of ours")
 
-    process = replace(desk.process, ledger=Broken(desk.outbox))
+    process = replace(desk.process, report_store=Broken(desk.outbox))
 
     outcome = process(desk.photo("anna.jpg"))
 

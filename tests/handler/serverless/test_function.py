@@ -15,7 +15,7 @@ from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import report_path
 from handler.outbox.reports import ReportStore
 from handler.outbox.writer import OutboxWriter
-from handler.processing.exclusive import PhotoLocks
+from handler.processing.locks import PhotoLocks
 from handler.processing.process import Process
 from handler.serverless.function import FunctionError, Invocation, LambdaFunction
 from handler.workers.pool import PoolUnavailable
@@ -36,8 +36,9 @@ def functions(inbox, outbox, *answers):
     """A function between these stores, its models played."""
     pool, attempts = FakePool(*answers), Attempts(outbox, always_alone=True)
     process = Process(
-        inbox=inbox, ledger=ReportStore(outbox), sink=OutboxWriter(outbox), attempts=attempts, after=AfterPolicy(inbox, outbox),
-        pool=pool, turnstile=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=MAX_ATTEMPTS,
+        inbox=inbox, report_store=ReportStore(outbox),
+        writer=OutboxWriter(outbox), attempts=attempts, after=AfterPolicy(inbox, outbox),
+        pool=pool, locks=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=MAX_ATTEMPTS,
     )  # fmt: skip
     return LambdaFunction(CommonSettings(), pool, process), attempts
 

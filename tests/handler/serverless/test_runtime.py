@@ -60,15 +60,15 @@ def test_an_init_that_fails_says_what_to_do(tmp_path, settings, words):
 
 def test_a_thousand_calls_leave_nothing_behind():
     """The last three quarters of them, in memory; each tenth photo is none."""
-    environment, process, sums = light(), psutil.Process(), set()
+    environment, process, checksums = light(), psutil.Process(), set()
     for number in range(1000):
         if number == 250:
             before = process.memory_info().rss
         if number % 10 == 0:
             assert call({"image": "bm8gcGhvdG8="}, environment)["outcome"] == "rejected"
-        sums.add(hashlib.sha256(json.dumps(call(inline(), environment)["outputs"]).encode()).hexdigest())
+        checksums.add(hashlib.sha256(json.dumps(call(inline(), environment)["outputs"]).encode()).hexdigest())
 
-    assert len(sums) == 1
+    assert len(checksums) == 1
     assert process.memory_info().rss - before < 8 * 2**20
     assert set(vars(environment)) == {"_attempts", "_function", "_pool"}
 
@@ -112,9 +112,9 @@ def event_inbox(event):
 
 HANG = """
 import json, sys, threading
-from handler.environment import Environment
-from handler.invocation import FunctionError, Invocation
-from handler.lambda_settings import LambdaSettings
+from handler.serverless.runtime import LambdaRuntime
+from handler.serverless.invocation import FunctionError, Invocation
+from handler.config.serverless import LambdaSettings
 
 class Hanging:
     device = "cpu"
@@ -122,7 +122,7 @@ class Hanging:
     def work(self, job):
         threading.Event().wait()
 
-environment = Environment(LambdaSettings(), lambda _settings: Hanging())
+environment = LambdaRuntime(LambdaSettings(), lambda _settings: Hanging())
 for number in (1, 2):
     try:
         environment.answer({"image": "YQ=="}, Invocation(str(number), lambda: 1.2))

@@ -15,7 +15,7 @@ from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import report_path
 from handler.outbox.reports import ReportStore
 from handler.outbox.writer import OutboxWriter
-from handler.processing.exclusive import PhotoLocks
+from handler.processing.locks import PhotoLocks
 from handler.processing.outcome import name_of
 from handler.processing.process import Process
 from handler.processing.worker import Workers
@@ -39,9 +39,10 @@ class Service:
         self._attempts = Attempts(self.outbox)
         self._pool = FakePool(*answers or [self.work] * 1000)
         process = Process(
-            inbox=self.inbox, ledger=ReportStore(self.outbox), sink=OutboxWriter(self.outbox), attempts=self._attempts,
+            inbox=self.inbox, report_store=ReportStore(self.outbox),
+            writer=OutboxWriter(self.outbox), attempts=self._attempts,
             after=AfterPolicy(self.inbox, self.outbox),
-            pool=self._pool, turnstile=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=3,
+            pool=self._pool, locks=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=3,
         )  # fmt: skip
         self.source = FolderSource(
             self.inbox.root, settle_seconds=0.1, rescan_seconds=3600, settled_in=ReportStore(self.outbox).settled_in

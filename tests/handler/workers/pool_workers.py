@@ -64,28 +64,28 @@ _WORDS = {
 }
 
 
-def load(kit):
+def load(model_set):
     return Light()
 
 
-def load_without_end(kit):
+def load_without_end(model_set):
     """As on a mount that hangs: it says that it has begun, and never returns."""
-    kit.landmarks.path.touch()
+    model_set.landmarks.path.touch()
     signal.pause()
 
 
-def load_nothing(kit):
+def load_nothing(model_set):
     raise ModelError("model.dat: does not load: fetch it again")
 
 
-def load_and_die(kit):
+def load_and_die(model_set):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def load_once(kit):
+def load_once(model_set):
     """The first one loads, the others do not."""
     try:
-        kit.landmarks.path.touch(exist_ok=False)
+        model_set.landmarks.path.touch(exist_ok=False)
     except FileExistsError:
         raise ModelError("model.dat: changed since it was verified") from None
     return Light()

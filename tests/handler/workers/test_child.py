@@ -34,8 +34,8 @@ def job(inbox, path="anna.jpg", data=SMALL, known=None, **limits):
     return Job(inbox, path, DEFAULTS, {}, Limits(**limits), known)
 
 
-def answer(studio, job):
-    return travelled(child.answer(job, studio))
+def answer(portrait_pipeline, job):
+    return travelled(child.answer(job, portrait_pipeline))
 
 
 def sum_of(data):
@@ -47,11 +47,11 @@ def travelled(reply):
     return pickle.loads(pickle.dumps(reply))  # noqa: S301 - its own bytes
 
 
-def test_a_photo_comes_back_as_portraits_with_its_sums_and_options(inbox, studio):
-    reply = answer(studio, job(inbox))
+def test_a_photo_comes_back_as_portraits_with_its_sums_and_options(inbox, portrait_pipeline):
+    reply = answer(portrait_pipeline, job(inbox))
 
     assert isinstance(reply, Finished)
-    assert reply.seen.sums == Checksums(sum_of(SMALL), len(SMALL))
+    assert reply.seen.checksums == Checksums(sum_of(SMALL), len(SMALL))
     assert reply.seen.changed_ns == (inbox.root / "anna.jpg").stat().st_ctime_ns
     assert {picture.kind for picture in reply.result.portraits[0].pictures} == {"png", "jpg"}
     assert (reply.recipe["width"], reply.recipe["from"]["width"]) == (648, "default")
@@ -74,21 +74,21 @@ def test_models_that_changed_since_they_were_verified_do_not_load(tmp_path):
     assert b"model.onnx: No such file or directory. It was there at the start" in ended.stdout
 
 
-def test_content_that_is_known_is_not_worked_on_again(inbox, studio):
-    known = answer(studio, job(inbox)).seen.sums
+def test_content_that_is_known_is_not_worked_on_again(inbox, portrait_pipeline):
+    known = answer(portrait_pipeline, job(inbox)).seen.checksums
 
-    assert isinstance(answer(studio, job(inbox, known=known)), Same)
+    assert isinstance(answer(portrait_pipeline, job(inbox, known=known)), Same)
     (inbox.root / "anna.jpg.toml").write_text("width = 300")
-    assert isinstance(answer(studio, job(inbox, known=known)), Finished)
+    assert isinstance(answer(portrait_pipeline, job(inbox, known=known)), Finished)
 
 
-def test_a_sidecar_s_options_are_used_and_its_time_counts(inbox, studio):
+def test_a_sidecar_s_options_are_used_and_its_time_counts(inbox, portrait_pipeline):
     (inbox.root / "anna.jpg.toml").write_text("width = 300\nheight = 400")
 
-    reply = answer(studio, job(inbox))
+    reply = answer(portrait_pipeline, job(inbox))
 
     assert (reply.result.portraits[0].pictures[0].width, reply.recipe["from"]["width"]) == (300, "sidecar")
-    assert reply.seen.sums.sidecar_sha256 == sum_of(b"width = 300\nheight = 400")
+    assert reply.seen.checksums.sidecar_sha256 == sum_of(b"width = 300\nheight = 400")
     assert reply.seen.changed_ns >= (inbox.root / "anna.jpg.toml").stat().st_ctime_ns
 
 
@@ -101,46 +101,48 @@ def test_a_sidecar_s_options_are_used_and_its_time_counts(inbox, studio):
         ("#" * (SIDECAR_BYTES + 1), "the limit is 65,536"),
     ],
 )
-def test_a_sidecar_that_is_not_right_is_the_photo_s_answer(inbox, studio, text, said):
+def test_a_sidecar_that_is_not_right_is_the_photo_s_answer(inbox, portrait_pipeline, text, said):
     (inbox.root / "anna.jpg.toml").write_text(text)
 
-    reply = answer(studio, job(inbox))
+    reply = answer(portrait_pipeline, job(inbox))
 
     assert isinstance(reply, Refused)
     assert reply.reason == "invalid_options"
     assert said in reply.hint
 
 
-def test_a_photo_without_a_face_is_refused_with_what_is_known_of_it(inbox, studio):
+def test_a_photo_without_a_face_is_refused_with_what_is_known_of_it(inbox, portrait_pipeline):
     data = (PORTRAITS / "no_face_cat.png").read_bytes()
 
-    reply = answer(studio, job(inbox, "cat.png", data))
+    reply = answer(portrait_pipeline, job(inbox, "cat.png", data))
 
     assert (reply.reason, reply.facts["faces"]) == ("no_face_detected", {"count": 0})
     assert reply.facts["source"] == {"format": "PNG", "width": 451, "height": 300}
     assert reply.recipe["width"] == 648
 
 
-def test_a_photo_over_the_limit_is_refused_unread_and_remembered(inbox, studio):
-    reply = answer(studio, job(inbox, max_bytes=1000))
+def test_a_photo_over_the_limit_is_refused_unread_and_remembered(inbox, portrait_pipeline):
+    reply = answer(portrait_pipeline, job(inbox, max_bytes=1000))
 
     assert reply.reason == "too_large"
     assert "13,641 bytes; the limit is 1,000, set by FACECRAFT_MAX_UPLOAD_SIZE_MB" in reply.hint
-    assert reply.seen.sums == Checksums(None, len(SMALL))
-    assert isinstance(answer(studio, job(inbox, known=reply.seen.sums, max_bytes=1000)), Same)
-    assert isinstance(answer(studio, job(inbox, known=reply.seen.sums)), Finished)  # the limit was raised
+    assert reply.seen.checksums == Checksums(None, len(SMALL))
+    assert isinstance(answer(portrait_pipeline, job(inbox, known=reply.seen.checksums, max_bytes=1000)), Same)
+    assert isinstance(
+        answer(portrait_pipeline, job(inbox, known=reply.seen.checksums)), Finished
+    )  # the limit was raised
 
 
 @pytest.mark.parametrize("path", ["gone.jpg", "folder/gone.jpg"])
-def test_a_photo_that_is_gone(inbox, studio, path):
-    assert answer(studio, job(inbox, path, data=None)) == Gone()
+def test_a_photo_that_is_gone(inbox, portrait_pipeline, path):
+    assert answer(portrait_pipeline, job(inbox, path, data=None)) == Gone()
     assert child.look(job(inbox, path, data=None)) == Gone()
 
 
-def test_a_photo_that_may_not_be_read_is_a_fault_that_may_pass(inbox, studio):
+def test_a_photo_that_may_not_be_read_is_a_fault_that_may_pass(inbox, portrait_pipeline):
     (inbox.root / "anna.jpg").symlink_to("/etc/passwd")
 
-    reply = answer(studio, job(inbox, data=None))
+    reply = answer(portrait_pipeline, job(inbox, data=None))
 
     assert isinstance(reply, Faulted)
     assert reply.reason == "unreadable"
@@ -155,8 +157,8 @@ class Writing(FileStore):
         raise Conflict(f"{path!r} changed while it was read")
 
 
-def test_a_photo_that_changes_while_it_is_read(inbox, studio):
-    assert answer(studio, job(Writing(inbox.root))) == Changed()
+def test_a_photo_that_changes_while_it_is_read(inbox, portrait_pipeline):
+    assert answer(portrait_pipeline, job(Writing(inbox.root))) == Changed()
 
 
 class Unpicklable(Exception):
@@ -195,7 +197,7 @@ def test_a_look_reads_and_does_no_more(inbox):
     reply = child.look(job(inbox))
 
     assert isinstance(reply, Same)
-    assert reply.seen.sums == Checksums(sum_of(SMALL), len(SMALL))
+    assert reply.seen.checksums == Checksums(sum_of(SMALL), len(SMALL))
 
 
 def test_what_cannot_be_read_is_looked_at_with_its_own_change_time(tmp_path):

@@ -126,7 +126,7 @@ def test_looking_needs_no_model(held):
     seen = pool.look(
         Job(MemoryStore(held={"anna.jpg": b"photo"}), "anna.jpg", ResolvedOptions(Recipe(), {}), {}, Limits(9, 9))
     )
-    assert (pool.is_loaded(0), seen.seen.sums.bytes) == (False, 5)
+    assert (pool.is_loaded(0), seen.seen.checksums.bytes) == (False, 5)
 
 
 def test_a_photo_that_comes_before_the_models_waits_for_them():

@@ -24,7 +24,7 @@ SOON = 30.0
 ROOT = Path(__file__).parents[3]
 
 
-def kit(folder):
+def model_set(folder):
     model = Verified(card("u2netp"), folder / "model.dat", 0, 0)
     return ModelSet(model, model)
 
@@ -34,7 +34,7 @@ def start(tmp_path):
     """Starts a pool; all are stopped at the end."""
     with ExitStack() as stack:
 
-        def started(load=load, *, build=lambda: kit(tmp_path), workers=1, timeout=SOON, on_death=lambda: None):
+        def started(load=load, *, build=lambda: model_set(tmp_path), workers=1, timeout=SOON, on_death=lambda: None):
             pool = ModelPool(build, workers, timeout, on_death, load)
             pool.start()
             stack.callback(pool.stop)
@@ -173,7 +173,7 @@ def test_a_missing_model_is_told_and_the_pool_recovers_when_it_appears(start, tm
     def build():
         if not model.exists():
             raise ModelError(f"{model}: missing: fetch it")
-        return kit(tmp_path)
+        return model_set(tmp_path)
 
     pool = start(build=build)
     assert eventually(lambda: pool.unready() == f"{model}: missing: fetch it")
@@ -238,10 +238,9 @@ def test_a_stop_ends_a_job_in_work(start, tmp_path):
 SERVICE = """
 import sys
 from pathlib import Path
-sys.path[:0] = ["tests/handler"]
-from test_pool import ModelPool, kit, load
+from tests.handler.workers.test_pool import ModelPool, model_set, load
 if __name__ == "__main__":
-    pool = ModelPool(lambda: kit(Path(".")), 2, 30, load=load)
+    pool = ModelPool(lambda: model_set(Path(".")), 2, 30, load=load)
     pool.start()
     pool.wait_ready()
     print("ready", flush=True)

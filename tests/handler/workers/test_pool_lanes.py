@@ -7,14 +7,14 @@ import pytest
 
 from handler.workers.pool import ModelPool, PoolUnavailable
 from tests.handler.workers.pool_workers import load
-from tests.handler.workers.test_pool import SOON, kit
+from tests.handler.workers.test_pool import SOON, model_set
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
 def pool(tmp_path):
     """One worker."""
-    pool = ModelPool(lambda: kit(tmp_path), 1, SOON, load=load)
+    pool = ModelPool(lambda: model_set(tmp_path), 1, SOON, load=load)
     pool.start()
     yield pool
     pool.stop()
@@ -37,7 +37,7 @@ class Queue:
 
     def send(self, run, name):
         self._send(run, f"note {self.notes} {name}")
-        assert eventually(lambda: sum(map(len, self.pool._turns._lanes.values())) == len(self.threads) - 1)
+        assert eventually(lambda: sum(map(len, self.pool._round_robin._lanes.values())) == len(self.threads) - 1)
 
     def order(self):
         """The names of the jobs, as the worker got them, once all are done."""

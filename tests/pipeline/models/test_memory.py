@@ -10,7 +10,7 @@ import pytest
 BLOCKS = """
 import resource
 import numpy as np
-from pipeline.heap import keep_freed
+from pipeline.models.memory import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -19,7 +19,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 each_anew = faults()
-keep_freed()
+keep_freed_memory()
 np.ones(2**27, np.uint8)
 print(faults() * 10 < each_anew)
 """

@@ -36,17 +36,17 @@ def greener(face):
 
 
 @pytest.fixture(scope="module")
-def small_face(studio):
+def small_face(portrait_pipeline):
     """A photo with 43 px between the eyes, and its landmarks."""
     photo = pixels("astronaut.png")
-    return photo, max(studio.find(photo), key=lambda face: face.score).landmarks
+    return photo, max(portrait_pipeline.find(photo), key=lambda face: face.score).landmarks
 
 
 @pytest.fixture(scope="module")
-def large_face(studio):
+def large_face(portrait_pipeline):
     """A sharp photo with 149 px between the eyes, and its landmarks."""
     photo = pixels("portrait_glasses_scarf.jpg")
-    return photo, max(studio.find(photo), key=lambda face: face.score).landmarks
+    return photo, max(portrait_pipeline.find(photo), key=lambda face: face.score).landmarks
 
 
 def restored(face, paint, *, always=False, identity=None, limit=0.5):

@@ -20,13 +20,13 @@ RELIT = {"dark": (0.3, 0.3, 0.3), "warm": (1.2, 1.0, 0.62), "cool": (0.75, 1.0, 
 
 
 @pytest.fixture(scope="module")
-def framed(studio):
+def framed(portrait_pipeline):
     """Each sample's portrait before its tone is touched, with the mask of its skin."""
     portraits = {}
     for name in SAMPLES:
         photo = decode((PORTRAITS / name).read_bytes(), Limits())
-        face = max(studio.find(photo.pixels), key=lambda each: each.score)
-        portrait = studio.portrait(photo, face, Recipe(photo_enhance=False), Stopwatch())
+        face = max(portrait_pipeline.find(photo.pixels), key=lambda each: each.score)
+        portrait = portrait_pipeline.portrait(photo, face, Recipe(photo_enhance=False), Stopwatch())
         portraits[name] = portrait, correct.skin_of(portrait.landmarks, portrait.pixels.shape, portrait.alpha)
     return portraits
 

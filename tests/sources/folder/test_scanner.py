@@ -109,7 +109,7 @@ def test_an_inbox_that_vanishes_and_returns_is_watched_again(inbox):
 def test_a_reader_of_events_that_died_is_replaced_at_the_next_rescan(inbox):
     with Run(inbox) as run:
         run.attached()
-        run.source._watch._ear.close()
+        run.source._watch._inotify.close()
         (inbox / "anna.jpg").write_bytes(jpeg())
         assert run.nothing()
         run.source._rescans.want()
@@ -208,7 +208,11 @@ def test_folders_that_move_and_change_places_are_heard_under_their_new_names(inb
         (inbox / "a").rename(inbox / "c")
         (inbox / "b").rename(inbox / "a")
         (inbox / "c").rename(inbox / "b")
-        until(lambda: {"a", "b", "a/deep"} <= set(run.source._watch._ear._watched) and not run.source._rescans._folders)
+        until(
+            lambda: (
+                {"a", "b", "a/deep"} <= set(run.source._watch._inotify._watched) and not run.source._rescans._folders
+            )
+        )
         for path in ("a/1.jpg", "b/2.jpg", "a/deep/3.jpg"):
             (inbox / path).write_bytes(jpeg())
         (tmp_path / "out" / "4.jpg").write_bytes(jpeg())

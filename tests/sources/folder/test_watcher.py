@@ -34,84 +34,84 @@ class InotifyWatcher:
 
 
 @pytest.fixture
-def ear():
+def inotify():
     return InotifyWatcher()
 
 
 @pytest.fixture
-def watcher(tmp_path, ear):
-    watcher = Watcher(os.fspath(tmp_path), ear)
+def watcher(tmp_path, inotify):
+    watcher = Watcher(os.fspath(tmp_path), inotify)
     watcher.attach()
     yield watcher
     watcher.close()
 
 
-def test_files_and_folders_are_reported(tmp_path, ear, watcher):
+def test_files_and_folders_are_reported(tmp_path, inotify, watcher):
     (tmp_path / "a.jpg").write_bytes(b"1")
-    ear.until("created", "a.jpg")
-    ear.until("unfinished", "a.jpg")
-    ear.until("changed", "a.jpg")
+    inotify.until("created", "a.jpg")
+    inotify.until("unfinished", "a.jpg")
+    inotify.until("changed", "a.jpg")
     (tmp_path / "a.jpg").rename(tmp_path / "b.jpg")
-    ear.until("gone", "a.jpg")
-    ear.until("created", "b.jpg")
+    inotify.until("gone", "a.jpg")
+    inotify.until("created", "b.jpg")
     (tmp_path / "b.jpg").unlink()
-    ear.until("gone", "b.jpg")
+    inotify.until("gone", "b.jpg")
     (tmp_path / "folder").mkdir()
-    ear.until("folder", "folder")
+    inotify.until("folder", "folder")
     (tmp_path / "folder").rename(tmp_path / "renamed")
-    ear.until("folder", "renamed")
+    inotify.until("folder", "renamed")
 
 
-def test_reading_is_not_reported(tmp_path, ear, watcher):
+def test_reading_is_not_reported(tmp_path, inotify, watcher):
     (tmp_path / "a.jpg").write_bytes(b"1")
-    ear.until("changed", "a.jpg")
+    inotify.until("changed", "a.jpg")
     (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "last.jpg").touch()
-    assert ear.heard.get(timeout=SOON) == ("created", "last.jpg")
+    assert inotify.heard.get(timeout=SOON) == ("created", "last.jpg")
 
 
-def test_a_folder_that_is_heard_again_is_reported_once(tmp_path, ear, watcher):
+def test_a_folder_that_is_heard_again_is_reported_once(tmp_path, inotify, watcher):
     (tmp_path / "folder").mkdir()
     for folder in ("", "folder", "", "folder"):
         watcher.hear(folder)
-    ear.until("folder", "folder")
+    inotify.until("folder", "folder")
     os.mkfifo(tmp_path / "folder" / "a.jpg")
     os.mkfifo(tmp_path / "b.jpg")
-    assert [ear.heard.get(timeout=SOON) for _ in range(2)] == [("created", "folder/a.jpg"), ("created", "b.jpg")]
+    assert [inotify.heard.get(timeout=SOON) for _ in range(2)] == [("created", "folder/a.jpg"), ("created", "b.jpg")]
 
 
-def test_a_folder_that_is_heard_under_two_names_stays_heard_under_the_new_one(tmp_path, ear, watcher):
+def test_a_folder_that_is_heard_under_two_names_stays_heard_under_the_new_one(tmp_path, inotify, watcher):
     (tmp_path / "old").mkdir()
     watcher.hear("old")
     (tmp_path / "old").rename(tmp_path / "new")
     watcher.hear("new")
-    ear.until("folder", "new")  # the thread has forgotten the old name by now
+    inotify.until("folder", "new")  # the thread has forgotten the old name by now
     os.mkfifo(tmp_path / "new" / "a.jpg")
-    assert ear.heard.get(timeout=SOON) == ("created", "new/a.jpg")
+    assert inotify.heard.get(timeout=SOON) == ("created", "new/a.jpg")
 
 
-def test_dropped_events_are_reported_once_however_many_folders_are_heard(tmp_path, ear, watcher):
+def test_dropped_events_are_reported_once_however_many_folders_are_heard(tmp_path, inotify, watcher):
     (tmp_path / "folder").mkdir()
     watcher.hear("folder")
-    ear.until("folder", "folder")
-    watcher._ear._queue.handle_event(InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b""))
-    assert ear.heard.get(timeout=SOON) == ("overflow", "")
-    assert ear.heard.empty()
+    inotify.until("folder", "folder")
+    watcher._inotify._queue.handle_event(InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b""))
+    assert inotify.heard.get(timeout=SOON) == ("overflow", "")
+    assert inotify.heard.empty()
 
 
-def test_a_root_that_is_removed_is_reported_and_heard_again_when_it_is_back(tmp_path, ear):
+def test_a_root_that_is_removed_is_reported_and_heard_again_when_it_is_back(tmp_path, inotify):
     root = tmp_path / "root"
     root.mkdir()
-    watcher = Watcher(os.fspath(root), ear)
+    watcher = Watcher(os.fspath(root), inotify)
     watcher.attach()
     root.rmdir()
-    ear.until("lost", "")
+    inotify.until("lost", "")
     with pytest.raises(FileNotFoundError):
         watcher.attach()
     root.mkdir()
     watcher.attach()
     (root / "a.jpg").touch()
-    ear.until("created", "a.jpg")
+    inotify.until("created", "a.jpg")
     watcher.close()
 
 
@@ -121,18 +121,18 @@ def test_attaching_again_keeps_what_works(watcher):
     assert set(threading.enumerate()) == before
 
 
-def test_closing_ends_all_threads_and_reports_nothing(tmp_path, ear):
+def test_closing_ends_all_threads_and_reports_nothing(tmp_path, inotify):
     before = set(threading.enumerate())
-    watcher = Watcher(os.fspath(tmp_path), ear)
+    watcher = Watcher(os.fspath(tmp_path), inotify)
     watcher.attach()
     watcher.close()
     assert set(threading.enumerate()) == before
-    assert ear.heard.empty()
+    assert inotify.heard.empty()
 
 
 @pytest.mark.parametrize("free", [0, 1, 2])
-def test_without_events_it_polls_and_says_so_once_and_recovers(tmp_path, ear, caplog, free):
-    watcher = Watcher(os.fspath(tmp_path), ear)
+def test_without_events_it_polls_and_says_so_once_and_recovers(tmp_path, inotify, caplog, free):
+    watcher = Watcher(os.fspath(tmp_path), inotify)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = _open_files()
     resource.setrlimit(resource.RLIMIT_NOFILE, (_next_free() + free, limits[1]))
@@ -149,9 +149,9 @@ def test_without_events_it_polls_and_says_so_once_and_recovers(tmp_path, ear, ca
     watcher.close()
 
 
-def test_a_root_that_may_not_be_heard_is_polled_and_costs_no_open_files(tmp_path, ear, caplog):
+def test_a_root_that_may_not_be_heard_is_polled_and_costs_no_open_files(tmp_path, inotify, caplog):
     (tmp_path / "locked").mkdir(mode=0)
-    watcher, before = Watcher(os.fspath(tmp_path / "locked"), ear), _open_files()
+    watcher, before = Watcher(os.fspath(tmp_path / "locked"), inotify), _open_files()
     with reads_only_what_it_may():
         watcher.attach()
         watcher.attach()
@@ -159,10 +159,10 @@ def test_a_root_that_may_not_be_heard_is_polled_and_costs_no_open_files(tmp_path
     assert "Permission denied" in caplog.text
 
 
-def test_a_watch_that_ends_as_soon_as_it_begins_leaves_no_open_files(tmp_path, ear):
+def test_a_watch_that_ends_as_soon_as_it_begins_leaves_no_open_files(tmp_path, inotify):
     before = _open_files()
     for _ in range(50):
-        watcher = Watcher(os.fspath(tmp_path), ear)
+        watcher = Watcher(os.fspath(tmp_path), inotify)
         watcher.attach()
         watcher.close()
     assert _open_files() == before
@@ -171,7 +171,7 @@ def test_a_watch_that_ends_as_soon_as_it_begins_leaves_no_open_files(tmp_path, e
 NO_INOTIFY = """
 import ctypes, sys, types
 ctypes.CDLL = lambda name: types.SimpleNamespace(_name=name)
-from sources.watch import Watcher
+from sources.folder.watcher import Watcher
 watcher = Watcher(sys.argv[1], print)
 watcher.attach()
 print(watcher.mode)

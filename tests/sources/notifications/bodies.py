@@ -89,7 +89,10 @@ CREATED = {
         minio("in/folder/", drop=("size",), versionId="null"),
         replace(BY_MINIO, key="in/folder/", size=None),
     ),
-    "minio-top-level-only": ({"EventName": "s3:ObjectCreated:Put", "Key": f"photos/{ODD}"}, ObjectCreated("photos", ODD)),
+    "minio-top-level-only": (
+        {"EventName": "s3:ObjectCreated:Put", "Key": f"photos/{ODD}"},
+        ObjectCreated("photos", ODD),
+    ),
     "minio-top-level-no-records": (
         {"EventName": "s3:ObjectCreated:Put", "Key": f"photos/{ODD}", "Records": None},
         ObjectCreated("photos", ODD),

@@ -102,7 +102,7 @@ def test_from_a_read_only_mount_nothing_is_copied(box, tmp_path):
     code = """
 import sys
 from pathlib import Path
-from sources.files import FileStore
+from sources.stores.local import FileStore
 box, target = FileStore(Path(sys.argv[1])), FileStore(Path(sys.argv[2]))
 try:
     box.move("anna.jpg", box.read("anna.jpg").version, target, "anna.jpg")
