@@ -11,14 +11,16 @@ from handler.config.settings import Settings
 from handler.outbox.attempts import Attempts, Marker
 from handler.outbox.originals import moved_to
 from handler.outbox.paths import report_path
+from handler.outbox.photo_version import PhotoVersion
 from handler.outbox.reports import REPLAY, Report, known_sums, read_report
 from handler.workers import child
-from handler.workers.messages import Changed, Faulted, Job, PhotoVersion, Refused, Reply, Same
+from handler.workers.messages import Changed, Faulted, Job, Refused, Reply, Same
 from pipeline.errors import PhotoRejected
 from pipeline.image.probe import open_photo
 from pipeline.image.provenance import refuse_own
 from sources.filters import photo_of, why_ignored
-from sources.folder.stability import FileSnapshot, NotAPhoto, has_trailer, take_snapshot
+from sources.folder.stability import NotAPhoto, has_trailer, take_snapshot
+from sources.scanning.snapshot import FileSnapshot
 from sources.stores.base import Blob, Conflict
 from sources.stores.location import store_at
 

@@ -81,6 +81,9 @@ def presets_at(value: object) -> Presets:
     return load(_path(value)) if isinstance(value, str | Path) else built_in()
 
 
+AfterAction = Literal["keep", "tag", "move", "delete"]
+"""What becomes of a photo that is done: FACECRAFT_AFTER."""
+
 LocationValue = Annotated[Location, PlainValidator(place)]
 File = Annotated[Path, BeforeValidator(_path)]
 Device = Annotated[str, BeforeValidator(lower), AfterValidator(_device)]

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from handler.config.fields import (
+    AfterAction,
     Channel,
     Device,
     File,
@@ -38,7 +39,6 @@ from handler.config.fields import (
 from handler.config.options import DEFAULTS, Presets, ResolvedOptions, layered
 from handler.config.presets import built_in
 from handler.config.sources import Name, chosen, without_effect
-from handler.outbox.originals import What
 from pipeline.recipe import OPTIONS, FacePolicy, Restore, parse_option
 from pipeline.types import Limits
 from sources.stores.location import Location
@@ -147,7 +147,7 @@ class CommonSettings(BaseSettings):
     ] = 4
     api_key: Annotated[Word | None, _KEY] = None
     after: Annotated[
-        What,
+        AfterAction,
         BeforeValidator(lower),
         About(
             "What becomes of a done photo: keep, tag (objects only), move (to `originals` in the outbox) or delete",

@@ -3,19 +3,18 @@
 import errno
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Final
 
+from handler.config.fields import AfterAction
 from handler.config.options import SIDECAR_BYTES
 from handler.outbox.paths import original_place, other_original
+from handler.outbox.photo_version import Checksums
 from handler.outbox.reports import Report, reported_sums
-from handler.workers.messages import Checksums
 from sources.filters import SIDECAR
 from sources.stores.base import Blob, Conflict, TooLarge
 from sources.stores.local import FileStore
 from sources.stores.location import AnyStore
 from sources.stores.s3 import S3Store
-
-What = Literal["keep", "tag", "move", "delete"]
 
 TAG: Final = ("facecraft", "done")
 """Name and value of the tag of a done photo."""
@@ -27,7 +26,7 @@ class AfterPolicy:
 
     inbox: AnyStore
     outbox: AnyStore
-    what: What = "keep"
+    what: AfterAction = "keep"
 
     @property
     def acts(self) -> bool:

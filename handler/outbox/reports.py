@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from handler.outbox.metadata import provenance
 from handler.outbox.paths import report_folder, report_path, report_paths, reported_path
-from handler.workers.messages import Checksums
+from handler.outbox.photo_version import Checksums
 from sources.filters import SIDECAR
 from sources.stores.base import Conflict, Outbox, Store, TooLarge
 

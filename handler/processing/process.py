@@ -12,24 +12,13 @@ from handler.config.settings import CommonSettings
 from handler.outbox.attempts import Attempts, InWork
 from handler.outbox.metadata import made_from
 from handler.outbox.originals import AfterPolicy
+from handler.outbox.photo_version import Checksums, PhotoVersion
 from handler.outbox.reports import ReportStore, known_sums, trusted_stamp, unsettled_stamp
 from handler.outbox.writer import OutboxWriter
 from handler.processing import report
 from handler.processing.locks import PhotoLocks
 from handler.processing.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
-from handler.workers.messages import (
-    Away,
-    Changed,
-    Checksums,
-    Faulted,
-    Finished,
-    Gone,
-    Job,
-    PhotoVersion,
-    Refused,
-    Reply,
-    Same,
-)
+from handler.workers.messages import Away, Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same
 from handler.workers.pool import PoolUnavailable
 from handler.workers.process import WorkerDied, WorkerTimedOut
 from pipeline.errors import PhotoRejected

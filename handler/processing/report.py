@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from handler.workers.messages import Finished, PhotoVersion, Refused
+from handler.outbox.photo_version import PhotoVersion
+from handler.workers.messages import Finished, Refused
 from pipeline.reasons import REASONS
 from sources.events import Event
 

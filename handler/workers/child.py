@@ -11,21 +11,10 @@ from typing import TYPE_CHECKING, Any
 from handler.config.options import SIDECAR_BYTES, ResolvedOptions, recipe_facts, resolve
 from handler.models.libraries import prepare
 from handler.outbox.metadata import is_own, options_in
+from handler.outbox.photo_version import Checksums, PhotoVersion
 from handler.outbox.reports import last_changed
 from handler.workers import stderr
-from handler.workers.messages import (
-    Away,
-    Changed,
-    Checksums,
-    Faulted,
-    Finished,
-    Gone,
-    Job,
-    PhotoVersion,
-    Refused,
-    Reply,
-    Same,
-)
+from handler.workers.messages import Away, Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same
 from pipeline.errors import ModelError, PhotoRejected
 from pipeline.models.model_set import ModelSet
 from sources.filters import SIDECAR

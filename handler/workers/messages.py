@@ -5,20 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handler.config.options import Presets, ResolvedOptions
+from handler.outbox.photo_version import Checksums, PhotoVersion
 from pipeline.types import Limits, Result
 from sources.stores.base import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Checksums:
-    """What tells one content of a photo from another: sums of the photo and of its sidecar, and the photo's bytes.
-
-    `sha256` is None where the photo was too large to be read.
-    """
-
-    sha256: str | None
-    bytes: int
-    sidecar_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +20,6 @@ class Job:
     presets: Presets
     limits: Limits
     known: Checksums | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoVersion:
-    """What was read: its sums, and when photo or sidecar last changed and were read (ns since 1970).
-
-    `etags` are those of the objects, the photo's and the sidecar's; files have none.
-    """
-
-    checksums: Checksums
-    changed_ns: int
-    read_at_ns: int
-    etags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

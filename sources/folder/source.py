@@ -10,9 +10,10 @@ from pathlib import Path
 from sources.events import Event
 from sources.filters import ignored_folder, ignored_name, photo_of, why_folder_ignored, why_ignored
 from sources.folder.scanner import Scanner, SettledIn
-from sources.folder.stability import FileSnapshot, NotAPhoto, has_trailer, take_snapshot
+from sources.folder.stability import NotAPhoto, has_trailer, take_snapshot
 from sources.folder.watcher import Kind, Report, Watch, Watcher
 from sources.scanning.backlog import Backlog, BacklogItem
+from sources.scanning.snapshot import FileSnapshot
 from sources.scanning.source import Count, ScanningSource, count_nothing
 from sources.stores.local import file_uri
 

@@ -3,30 +3,15 @@
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from sources.filters import SIDECAR
 from sources.folder.completeness import is_complete
+from sources.scanning.snapshot import FileSnapshot
 
 _GONE = (FileNotFoundError, NotADirectoryError)
 _KINDS: Final = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
-
-
-@dataclass(frozen=True, slots=True)
-class FileSnapshot:
-    """A file's state, to be compared with a later one. `changed_ns`: the newest ctime of photo and sidecar."""
-
-    mtime_ns: int
-    size: int
-    inode: int
-    changed_ns: int
-
-    @property
-    def version(self) -> str:
-        """Mtime in ns and size in bytes."""
-        return f"{self.mtime_ns}-{self.size}"
 
 
 class NotAPhoto(Exception):

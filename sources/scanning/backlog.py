@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from types import MappingProxyType
 
-from sources.folder.stability import FileSnapshot
+from sources.scanning.snapshot import FileSnapshot
 
 
 @dataclass(slots=True)

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from handler.config.options import DEFAULTS, recipe_facts
+from handler.outbox.photo_version import Checksums, PhotoVersion
 from handler.processing import report
-from handler.workers.messages import Checksums, Finished, PhotoVersion, Refused
+from handler.workers.messages import Finished, Refused
 from pipeline.reasons import REASONS
 from pipeline.recipe import OPTIONS
 from sources.events import Event

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from handler.config.options import DEFAULTS, SIDECAR_BYTES
+from handler.outbox.photo_version import Checksums
 from handler.workers import child
-from handler.workers.messages import Changed, Checksums, Faulted, Finished, Gone, Job, Refused, Same
+from handler.workers.messages import Changed, Faulted, Finished, Gone, Job, Refused, Same
 from pipeline.models.catalog import Verified, card
 from pipeline.models.model_set import ModelSet
 from pipeline.types import Limits
