@@ -82,7 +82,7 @@ def _list(value):
 def test_its_variables_are_settings_and_its_places_do_not_overlap(template):
     from handler.config.load import load_lambda
 
-    values = template["Resources"]["Facecraft"]["Properties"]["LambdaRuntime"]["Variables"]
+    values = template["Resources"]["Facecraft"]["Properties"]["Environment"]["Variables"]
     settings = load_lambda(
         {name: re.sub(r"\$\{(\w+)\}", r"\1", value["Fn::Sub"]).lower() for name, value in values.items()}
     )
