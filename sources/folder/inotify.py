@@ -1,7 +1,7 @@
-"""The kernel's own events of a folder and those below it (inotify(7)), as they come.
+"""inotify(7) watches for one directory tree.
 
-Through the lowest layer of watchdog: in its observers a move out of the root holds all later events up for half a
-second, and a folder that cannot be heard is not told of. Where there is no inotify this module cannot be imported.
+Uses the lowest layer of watchdog: its observers hold all later events for half a second after a move out of the root,
+and do not report a folder that cannot be watched. Where there is no inotify this module cannot be imported.
 """
 
 import errno
@@ -21,125 +21,131 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from sources.folder.watcher import Kind, Report
+from sources.folder.changes import ChangeKind, OnChange
 
-_KINDS: Final[tuple[tuple[int, Kind], ...]] = (
+_KINDS: Final[tuple[tuple[int, ChangeKind], ...]] = (
     (InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO, "created"),
     (InotifyConstants.IN_CLOSE_WRITE | InotifyConstants.IN_ATTRIB, "changed"),
     (InotifyConstants.IN_MODIFY, "unfinished"),
     (InotifyConstants.IN_DELETE | InotifyConstants.IN_MOVED_FROM, "gone"),
 )
-# Opening and reading are left out: we would hear ourselves.
+# Opening and reading are left out, or our own reads would be reported.
 _ROOT: Final = Mask(sum(mask for mask, _ in _KINDS) | InotifyConstants.IN_MOVE_SELF | InotifyConstants.IN_ONLYDIR)
 _BELOW: Final = Mask(_ROOT | InotifyConstants.IN_DONT_FOLLOW)
 
 
 class InotifyWatcher:
-    """Hears the root from the start, and each folder below it that is added; not what lies below that."""
+    """Watches the root, and each folder below it that is added; a watch does not cover the folders inside."""
 
-    def __init__(self, root: str, report: Report) -> None:
-        """OSError where the root cannot be heard: EMFILE and ENOSPC where a limit of the system is reached."""
-        self.heard = False
+    def __init__(self, root: str, on_change: OnChange) -> None:
+        """Start the thread and watch the root.
+
+        Raises:
+            OSError: The root cannot be watched; EMFILE and ENOSPC where the system's limits are reached.
+        """
+        self.has_events = False
         self._root = root
-        self._report = report
+        self._on_change = on_change
         self._lock = threading.Lock()
         self._ids = itertools.count()
         self._watched: dict[str, tuple[WatchDescriptor, CallbackId]] = {}
-        self._queue = _Queue()
+        self._reader = _InotifyReader()
         try:
             self.add("")
         except OSError:
-            self._queue.stop()
+            self._reader.stop()
             raise
-        self._queue.start()
+        self._reader.start()
 
-    def hears(self) -> bool:
-        """Whether the thread lives, and the root is not gone from under its watch."""
-        return self._queue.is_alive() and "" in self._watched
+    def is_alive(self) -> bool:
+        """Whether the thread runs and the root is still watched."""
+        return self._reader.is_alive() and "" in self._watched
 
     def add(self, folder: str) -> None:
-        """OSError where the folder cannot be heard: ENOSPC where there are no watches left."""
+        """Watch this folder, "" for the root.
+
+        Raises:
+            OSError: The folder cannot be watched; ENOSPC where no watches are left.
+        """
         place = os.fsencode(f"{self._root}/{folder}")
         with self._lock:
             # A new id each time: watchdog warns where one is used again, and a folder is added at every scan.
             id_ = CallbackId(next(self._ids))
-            number = self._queue.add_callback(place, _BELOW if folder else _ROOT, _Folder(self, folder), id_)
-            self._forget(folder)  # after the new one, so that the watch of the same folder lives on
-            self._watched[folder] = number, id_
+            descriptor = self._reader.add_callback(
+                place, _BELOW if folder else _ROOT, _FolderCallback(self, folder), id_
+            )
+            self._forget(folder)  # after the new one, so that the watch of the same folder stays
+            self._watched[folder] = descriptor, id_
 
     def close(self) -> None:
-        """Hear nothing more; the thread is joined."""
-        self._queue.stop()
-        self._queue.join()
+        """Stop watching, and join the thread."""
+        self._reader.stop()
+        self._reader.join()
 
-    def happened(self, folder: str, event: InotifyEvent) -> None:
-        """For the thread: something in a folder."""
-        self.heard = True
+    def on_event(self, folder: str, event: InotifyEvent) -> None:
+        """For the thread: something happened in a watched folder."""
+        self.has_events = True
         path = f"{folder}/{os.fsdecode(event.name)}".lstrip("/")
         if event.is_move_self:
-            self._moved(folder)
+            if not folder:  # other folders' moves are reported by the folder above
+                with self._lock:
+                    self._forget("")
+                self._on_change("lost", "")
         elif event.is_directory:
-            self._folder(path, event)
+            self._on_folder_event(path, event)
         elif kind := next((kind for mask, kind in _KINDS if event.mask & mask), None):
-            self._report(kind, path)
+            self._on_change(kind, path)
 
-    def ended(self, folder: str, number: WatchDescriptor) -> None:
-        """For the thread: a watch ended with its folder. At the end, for whoever closes: all have ended."""
-        if not self._queue.should_keep_running():
+    def on_watch_deleted(self, folder: str, descriptor: WatchDescriptor) -> None:
+        """For the thread: a watch ended with its folder. `close` ends all of them too, which is not reported."""
+        if not self._reader.should_keep_running():
             return
-        self.heard = True
+        self.has_events = True
         with self._lock:
-            if folder in self._watched and self._watched[folder][0] == number:
+            if folder in self._watched and self._watched[folder][0] == descriptor:
                 del self._watched[folder]
         if not folder:
-            self._report("lost", "")
+            self._on_change("lost", "")
 
-    def overflowed(self) -> None:
+    def on_overflow(self) -> None:
         """For the thread: the kernel dropped events."""
-        self.heard = True
-        self._report("overflow", "")
+        self.has_events = True
+        self._on_change("overflow", "")
 
-    def _moved(self, folder: str) -> None:
-        """A folder that moved is told by the one above it, but for the root."""
-        if not folder:
-            with self._lock:
-                self._forget("")
-            self._report("lost", "")
-
-    def _folder(self, path: str, event: InotifyEvent) -> None:
+    def _on_folder_event(self, path: str, event: InotifyEvent) -> None:
         if event.is_create or event.is_moved_to:
-            self._report("folder", path)
+            self._on_change("folder", path)
         elif event.is_moved_from:
             with self._lock:
                 for folder in [each for each in self._watched if f"{each}/".startswith(f"{path}/")]:
                     self._forget(folder)
 
     def _forget(self, folder: str) -> None:
-        """A folder that is watched under another name too stays so: watchdog counts the callbacks of a watch."""
+        """A folder that is also watched under another name stays watched: watchdog counts the callbacks of a watch."""
         if watched := self._watched.pop(folder, None):
-            self._queue.remove_callbacks([watched])
+            self._reader.remove_callbacks([watched])
 
 
 @dataclass(frozen=True, slots=True)
-class _Folder:
-    """What watchdog calls for one folder: the kernel's number does not tell its name."""
+class _FolderCallback:
+    """What watchdog calls for one folder: the kernel's descriptor does not tell the folder's name."""
 
-    inotify: InotifyWatcher
-    path: str
+    watcher: InotifyWatcher
+    folder: str
 
     def on_event(self, event: InotifyEvent) -> None:
-        self.inotify.happened(self.path, event)
+        self.watcher.on_event(self.folder, event)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        self.inotify.ended(self.path, wd)
+        self.watcher.on_watch_deleted(self.folder, wd)
 
     def on_queue_overflow(self) -> None:
-        if not self.path:  # each folder is called
-            self.inotify.overflowed()
+        if not self.folder:  # watchdog calls every folder
+            self.watcher.on_overflow()
 
 
-class _Queue(InotifyFD):
-    """What watchdog 7.1 leaves open or unsaid is closed and said."""
+class _InotifyReader(InotifyFD):
+    """watchdog's reading thread, with the leaks and the silent error of watchdog 7.1 mended."""
 
     def __init__(self) -> None:
         self._inotify_fd = -1
@@ -150,12 +156,12 @@ class _Queue(InotifyFD):
                 os.close(self._inotify_fd)
             raise
         self.name = "folder-events"
-        # It begins as True, and then what is closed before the thread first reads stays open for ever.
+        # It starts as True, and then what is closed before the thread first reads stays open for ever.
         self._is_reading = False
 
     def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
-        number = super().add_callback(path, mask, callback, id_)
-        if number == -1:  # EACCES is passed over in silence
-            self.remove_callbacks([(number, id_)])
+        descriptor = super().add_callback(path, mask, callback, id_)
+        if descriptor == -1:  # watchdog ignores EACCES
+            self.remove_callbacks([(descriptor, id_)])
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return number
+        return descriptor

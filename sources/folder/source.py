@@ -9,9 +9,10 @@ from pathlib import Path
 
 from sources.events import Event
 from sources.filters import ignored_folder, ignored_name, photo_of, why_folder_ignored, why_ignored
+from sources.folder.changes import ChangeKind, OnChange
 from sources.folder.scanner import Scanner, SettledIn
 from sources.folder.stability import NotAPhoto, has_trailer, take_snapshot
-from sources.folder.watcher import Kind, Report, Watch, Watcher
+from sources.folder.watcher import FolderWatcher
 from sources.scanning.backlog import Backlog, BacklogItem
 from sources.scanning.snapshot import FileSnapshot
 from sources.scanning.source import Count, ScanningSource, count_nothing
@@ -39,19 +40,19 @@ class FolderSource(ScanningSource):
         most: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
         on_count: Count = count_nothing,
-        watcher: Callable[[str, Report], Watch] = Watcher,
+        watcher: Callable[[str, OnChange], FolderWatcher] = FolderWatcher,
     ) -> None:
         place = os.fspath(root.absolute())
         self._settled_in = settled_in
-        self._watch = watcher(place, self._heard)
+        self._watcher = watcher(place, self._heard)
         backlog = Backlog(settle_seconds, sys.maxsize if once else most)
-        scanner = Scanner(place, settled_in, self._watch.hear)
-        super().__init__(scanner, None if once else self._watch, backlog, rescan_seconds, clock, on_count)
+        scanner = Scanner(place, settled_in, self._watcher.watch_folder)
+        super().__init__(scanner, None if once else self._watcher, backlog, rescan_seconds, clock, on_count)
 
     @property
     def mode(self) -> str:
         """`events`, or `polling` where they may not tell of everything, so that the rescan comes more often."""
-        return self._watch.mode
+        return self._watcher.mode
 
     def ack(self, event: Event) -> None:
         """Let go of the photo; if it has changed since it was yielded and no report covers that, it is work again."""
@@ -66,7 +67,7 @@ class FolderSource(ScanningSource):
     def close(self) -> None:
         """Stop, and join all threads."""
         super().close()
-        self._watch.close()
+        self._watcher.close()
 
     # What is yielded
 
@@ -85,7 +86,7 @@ class FolderSource(ScanningSource):
             return None
         if item.by_rescan:
             self._count("rescan_found", 1)
-            self._watch.missed(item.path)
+            self._watcher.missed(item.path)
         return Event(file_uri(f"{self._root}/{item.path}"), item.path, snapshot.version, item.attempt, known=item.known)
 
     def _ready(self, item: BacklogItem, snapshot: FileSnapshot) -> bool:
@@ -116,7 +117,7 @@ class FolderSource(ScanningSource):
 
     # What is heard
 
-    def _heard(self, kind: Kind, path: str) -> None:
+    def _heard(self, kind: ChangeKind, path: str) -> None:
         if kind == "overflow":
             self._count("watch_overflows", 1)
         if kind in ("overflow", "lost"):
@@ -133,7 +134,7 @@ class FolderSource(ScanningSource):
             return
         self._rescans.want(path)
 
-    def _heard_file(self, kind: Kind, path: str) -> None:
+    def _heard_file(self, kind: ChangeKind, path: str) -> None:
         folder, _, name = path.rpartition("/")
         if kind == "created" and ignored_name(name) and not why_folder_ignored(folder):
             self._count("ignored", 1)

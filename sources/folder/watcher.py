@@ -1,137 +1,117 @@
-"""Hear what happens in a folder and below it. What is heard is a hint: events get lost, so rescans find the rest."""
+"""Watches a folder tree for changes. Events are hints: some get lost, and rescans find what they missed."""
 
 import errno
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final
 
 from watchdog.utils import UnsupportedLibcError
 
-from sources.folder.mounts import silent_mounts
+from sources.folder.changes import ChangeKind, OnChange
+from sources.folder.mounts import unwatchable_mounts
 
 if TYPE_CHECKING:
     from sources.folder.inotify import InotifyWatcher
 
-Kind = Literal["created", "changed", "unfinished", "gone", "folder", "lost", "overflow"]
-"""File: created, changed, unfinished (being written), gone. `folder`: one appeared. `lost`: the root is gone.
-`overflow`: events were dropped."""
-
-Report = Callable[[Kind, str], None]
-"""(kind, path below the root): called from other threads."""
-
 _LIMITS: Final = (errno.ENOSPC, errno.EMFILE)
-_LISTING_TELLS: Final = (errno.EACCES, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-_RAISE: Final = (
+_SEEN_BY_SCANS: Final = (errno.EACCES, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""Whoever lists the folder meets these errors too, and reports them."""
+_RAISE_LIMITS: Final = (
     "raise the limits on the host, for example: "
     "sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
 )
 _log = logging.getLogger(__name__)
 
 
-class Watch(Protocol):
-    """A way to hear of changes below a root."""
+class FolderWatcher:
+    """Watches a root with inotify, and starts again when the root was replaced or its watch died."""
 
-    @property
-    def mode(self) -> str:
-        """`events`, or `polling` where they may not tell of everything: then it is rescanned more often."""
-
-    def attach(self) -> None:
-        """Hear the root that stands there now; called before every scan of the whole. OSError if there is none."""
-
-    def hear(self, folder: str) -> None:
-        """Hear this folder too; called before it is listed, so that nothing falls between the two."""
-
-    def missed(self, path: str) -> None:
-        """A rescan found this, and no event told of it."""
-
-    def close(self) -> None:
-        """Hear nothing more; threads are joined."""
-
-
-class Watcher:
-    """Watches through the kernel's own events, and begins anew when the root was replaced or its watch died."""
-
-    def __init__(self, root: str, report: Report) -> None:
+    def __init__(self, root: str, on_change: OnChange) -> None:
         self._root = root
-        self._report = report
+        self._on_change = on_change
         self._inotify: InotifyWatcher | None = None
         self._identity = (0, 0)
-        self._deaf_to_some = False
-        self._troubles: set[str] = set()
+        self._some_unwatched = False
+        self._problems: set[str] = set()
 
     @property
     def mode(self) -> str:
-        return "polling" if self._troubles or self._inotify is None else "events"
+        """`events`, or `polling` where events may be missing: the root is then rescanned more often."""
+        return "polling" if self._problems or self._inotify is None else "events"
 
     def attach(self) -> None:
-        seen = Path(self._root).stat()
-        identity = (seen.st_dev, seen.st_ino)
-        if not self._deaf_to_some:
-            self._recovered("folders")
-        self._deaf_to_some = False
-        if self._inotify is None or not self._inotify.hears() or identity != self._identity:
-            self._begin()
-            self._identity = identity
-        self._check_mounts()
+        """Watch the root that exists now. Called before every scan of the whole root.
 
-    def hear(self, folder: str) -> None:
+        Raises:
+            OSError: There is no root.
+        """
+        found = Path(self._root).stat()
+        identity = (found.st_dev, found.st_ino)
+        if not self._some_unwatched:
+            self._solved("folders")
+        self._some_unwatched = False
+        if self._inotify is None or not self._inotify.is_alive() or identity != self._identity:
+            self._start()
+            self._identity = identity
+        if kinds := unwatchable_mounts(self._root):
+            self._problem("mount", f"mounts of type {', '.join(kinds)} do not report what other machines change")
+        else:
+            self._solved("mount")
+
+    def watch_folder(self, folder: str) -> None:
+        """Watch this folder below the root too. Called before it is listed, so that nothing falls between the two."""
         try:
             if self._inotify:
                 self._inotify.add(folder)
         except OSError as error:
-            if error.errno not in _LISTING_TELLS:
-                self._deaf_to_some = True
-                self._trouble("folders", f"none from the folder {folder!r}, and perhaps others ({_why(error)})")
+            if error.errno not in _SEEN_BY_SCANS:
+                self._some_unwatched = True
+                self._problem(
+                    "folders", f"there are none for the folder {folder!r}, and perhaps others ({_why(error)})"
+                )
 
     def missed(self, path: str) -> None:
-        if self._inotify and not self._inotify.heard:
-            self._trouble("silence", f"none told of {path!r}, nor of anything else so far")
+        """A rescan found this path, and no event reported it."""
+        if self._inotify and not self._inotify.has_events:
+            self._problem("silence", f"there was none for {path!r}, nor for anything else so far")
 
     def close(self) -> None:
+        """Stop watching, and join the thread."""
         inotify, self._inotify = self._inotify, None
         if inotify:
             inotify.close()
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         self.close()
         try:
-            self._inotify = _inotify(self._root, self._hears)
+            self._inotify = _inotify_watcher(self._root, self._changed)
         except OSError as error:
-            self._trouble("none", f"there are none ({_why(error)})")
+            self._problem("none", f"there are none ({_why(error)})")
         else:
-            self._recovered("none")
+            self._solved("none")
 
-    def _hears(self, kind: Kind, path: str) -> None:
-        self._recovered("silence")
-        self._report(kind, path)
+    def _changed(self, kind: ChangeKind, path: str) -> None:
+        self._solved("silence")
+        self._on_change(kind, path)
 
-    def _check_mounts(self) -> None:
-        if kinds := silent_mounts(self._root):
-            self._trouble("mount", f"mounts of the kind {', '.join(kinds)} do not tell what other machines change")
-        else:
-            self._recovered("mount")
+    def _problem(self, name: str, text: str) -> None:
+        if name not in self._problems:
+            self._problems.add(name)
+            _log.warning("Events of the inbox %r are not reliable: %s. It is scanned more often.", self._root, text)
 
-    def _trouble(self, name: str, what: str) -> None:
-        if name not in self._troubles:
-            self._troubles.add(name)
-            _log.warning(
-                "Events from the inbox %r cannot be relied on: %s. It is scanned more often.", self._root, what
-            )
-
-    def _recovered(self, name: str) -> None:
-        if name in self._troubles:
-            self._troubles.discard(name)
-            _log.info("Events of the inbox %r can be heard again.", self._root)
+    def _solved(self, name: str) -> None:
+        if name in self._problems:
+            self._problems.discard(name)
+            _log.info("Events of the inbox %r arrive again.", self._root)
 
 
 def _why(error: OSError) -> str:
-    return f"{error.strerror}; {_RAISE}" if error.errno in _LIMITS else str(error.strerror)
+    return f"{error.strerror}; {_RAISE_LIMITS}" if error.errno in _LIMITS else str(error.strerror)
 
 
-def _inotify(root: str, report: Report) -> "InotifyWatcher":
+def _inotify_watcher(root: str, on_change: OnChange) -> "InotifyWatcher":
     try:
-        from sources.folder.inotify import InotifyWatcher  # noqa: PLC0415  # it cannot be imported where there is no inotify
+        from sources.folder.inotify import InotifyWatcher  # noqa: PLC0415 - cannot be imported where there is no inotify
     except UnsupportedLibcError as error:
         raise OSError(errno.ENOSYS, "this system has no inotify") from error
-    return InotifyWatcher(root, report)
+    return InotifyWatcher(root, on_change)

@@ -33,7 +33,7 @@ class Scans(Protocol):
 
 
 class Attached(Protocol):
-    """The part of `sources.folder.watcher.Watch` that scans have to do with."""
+    """The part of `sources.folder.watcher.FolderWatcher` that scans have to do with."""
 
     @property
     def mode(self) -> str: ...

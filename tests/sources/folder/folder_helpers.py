@@ -62,13 +62,13 @@ class Deaf:
 
     mode = "polling"
 
-    def __init__(self, root, report):
-        self.report = report
+    def __init__(self, root, on_change):
+        self.on_change = on_change
 
     def attach(self):
         pass
 
-    def hear(self, folder):
+    def watch_folder(self, folder):
         pass
 
     def missed(self, path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sources.folder.mounts import kinds_at, silent_mounts
+from sources.folder.mounts import filesystem_types, unwatchable_mounts
 from tests.sources.folder.namespaces import alone
 
 HOST = b"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 0:21 / /proc rw shared:1 master:2 - proc proc rw\n"
@@ -25,11 +25,11 @@ MORE = b"31 22 0:41 / /mnt rw - nfs4 nas:/ rw\n32 31 8:2 / /mnt/local rw - xfs /
     ],
 )
 def test_the_deepest_mount_above_and_all_below_a_folder_count(root, mounts, kinds):
-    assert kinds_at(root, mounts) == kinds
+    assert filesystem_types(root, mounts) == kinds
 
 
 def test_a_folder_of_this_machine_is_not_silent(tmp_path):
-    assert silent_mounts(str(tmp_path)) == []
+    assert unwatchable_mounts(str(tmp_path)) == []
 
 
 FOLDERS = """
@@ -69,9 +69,9 @@ with Run(inbox, rescan_seconds=0.2) as run:
     first = run.next()
     umount(inbox)
     run.source.ack(first)
-    until(lambda: run.source._watch._identity[0] == here.stat().st_dev)
+    until(lambda: run.source._watcher._identity[0] == here.stat().st_dev)
     mount("tmpfs", inbox)
-    until(lambda: run.source._watch._identity[0] == inbox.stat().st_dev)
+    until(lambda: run.source._watcher._identity[0] == inbox.stat().st_dev)
     (inbox / "bert.jpg").write_bytes(jpeg())
     print(json.dumps([first.path, run.next().path, run.source.mode, run.counts["rescan_found"]]))
 """

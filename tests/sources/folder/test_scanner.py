@@ -109,7 +109,7 @@ def test_an_inbox_that_vanishes_and_returns_is_watched_again(inbox):
 def test_a_reader_of_events_that_died_is_replaced_at_the_next_rescan(inbox):
     with Run(inbox) as run:
         run.attached()
-        run.source._watch._inotify.close()
+        run.source._watcher._inotify.close()
         (inbox / "anna.jpg").write_bytes(jpeg())
         assert run.nothing()
         run.source._rescans.want()
@@ -210,7 +210,7 @@ def test_folders_that_move_and_change_places_are_heard_under_their_new_names(inb
         (inbox / "c").rename(inbox / "b")
         until(
             lambda: (
-                {"a", "b", "a/deep"} <= set(run.source._watch._inotify._watched) and not run.source._rescans._folders
+                {"a", "b", "a/deep"} <= set(run.source._watcher._inotify._watched) and not run.source._rescans._folders
             )
         )
         for path in ("a/1.jpg", "b/2.jpg", "a/deep/3.jpg"):

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent
 
-from sources.folder.watcher import Watcher
+from sources.folder.watcher import FolderWatcher
 from tests.sources.folder.folder_helpers import reads_only_what_it_may
 
 ROOT = Path(__file__).parents[3]
 SOON = 10.0
 
 
-class InotifyWatcher:
+class Changes:
     """Keeps what was reported until it is asked for."""
 
     def __init__(self):
@@ -34,84 +34,84 @@ class InotifyWatcher:
 
 
 @pytest.fixture
-def inotify():
-    return InotifyWatcher()
+def changes():
+    return Changes()
 
 
 @pytest.fixture
-def watcher(tmp_path, inotify):
-    watcher = Watcher(os.fspath(tmp_path), inotify)
+def watcher(tmp_path, changes):
+    watcher = FolderWatcher(os.fspath(tmp_path), changes)
     watcher.attach()
     yield watcher
     watcher.close()
 
 
-def test_files_and_folders_are_reported(tmp_path, inotify, watcher):
+def test_files_and_folders_are_reported(tmp_path, changes, watcher):
     (tmp_path / "a.jpg").write_bytes(b"1")
-    inotify.until("created", "a.jpg")
-    inotify.until("unfinished", "a.jpg")
-    inotify.until("changed", "a.jpg")
+    changes.until("created", "a.jpg")
+    changes.until("unfinished", "a.jpg")
+    changes.until("changed", "a.jpg")
     (tmp_path / "a.jpg").rename(tmp_path / "b.jpg")
-    inotify.until("gone", "a.jpg")
-    inotify.until("created", "b.jpg")
+    changes.until("gone", "a.jpg")
+    changes.until("created", "b.jpg")
     (tmp_path / "b.jpg").unlink()
-    inotify.until("gone", "b.jpg")
+    changes.until("gone", "b.jpg")
     (tmp_path / "folder").mkdir()
-    inotify.until("folder", "folder")
+    changes.until("folder", "folder")
     (tmp_path / "folder").rename(tmp_path / "renamed")
-    inotify.until("folder", "renamed")
+    changes.until("folder", "renamed")
 
 
-def test_reading_is_not_reported(tmp_path, inotify, watcher):
+def test_reading_is_not_reported(tmp_path, changes, watcher):
     (tmp_path / "a.jpg").write_bytes(b"1")
-    inotify.until("changed", "a.jpg")
+    changes.until("changed", "a.jpg")
     (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "last.jpg").touch()
-    assert inotify.heard.get(timeout=SOON) == ("created", "last.jpg")
+    assert changes.heard.get(timeout=SOON) == ("created", "last.jpg")
 
 
-def test_a_folder_that_is_heard_again_is_reported_once(tmp_path, inotify, watcher):
+def test_a_folder_that_is_heard_again_is_reported_once(tmp_path, changes, watcher):
     (tmp_path / "folder").mkdir()
     for folder in ("", "folder", "", "folder"):
-        watcher.hear(folder)
-    inotify.until("folder", "folder")
+        watcher.watch_folder(folder)
+    changes.until("folder", "folder")
     os.mkfifo(tmp_path / "folder" / "a.jpg")
     os.mkfifo(tmp_path / "b.jpg")
-    assert [inotify.heard.get(timeout=SOON) for _ in range(2)] == [("created", "folder/a.jpg"), ("created", "b.jpg")]
+    assert [changes.heard.get(timeout=SOON) for _ in range(2)] == [("created", "folder/a.jpg"), ("created", "b.jpg")]
 
 
-def test_a_folder_that_is_heard_under_two_names_stays_heard_under_the_new_one(tmp_path, inotify, watcher):
+def test_a_folder_that_is_heard_under_two_names_stays_heard_under_the_new_one(tmp_path, changes, watcher):
     (tmp_path / "old").mkdir()
-    watcher.hear("old")
+    watcher.watch_folder("old")
     (tmp_path / "old").rename(tmp_path / "new")
-    watcher.hear("new")
-    inotify.until("folder", "new")  # the thread has forgotten the old name by now
+    watcher.watch_folder("new")
+    changes.until("folder", "new")  # the thread has forgotten the old name by now
     os.mkfifo(tmp_path / "new" / "a.jpg")
-    assert inotify.heard.get(timeout=SOON) == ("created", "new/a.jpg")
+    assert changes.heard.get(timeout=SOON) == ("created", "new/a.jpg")
 
 
-def test_dropped_events_are_reported_once_however_many_folders_are_heard(tmp_path, inotify, watcher):
+def test_dropped_events_are_reported_once_however_many_folders_are_heard(tmp_path, changes, watcher):
     (tmp_path / "folder").mkdir()
-    watcher.hear("folder")
-    inotify.until("folder", "folder")
-    watcher._inotify._queue.handle_event(InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b""))
-    assert inotify.heard.get(timeout=SOON) == ("overflow", "")
-    assert inotify.heard.empty()
+    watcher.watch_folder("folder")
+    changes.until("folder", "folder")
+    watcher._inotify._reader.handle_event(InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b""))
+    assert changes.heard.get(timeout=SOON) == ("overflow", "")
+    assert changes.heard.empty()
 
 
-def test_a_root_that_is_removed_is_reported_and_heard_again_when_it_is_back(tmp_path, inotify):
+def test_a_root_that_is_removed_is_reported_and_heard_again_when_it_is_back(tmp_path, changes):
     root = tmp_path / "root"
     root.mkdir()
-    watcher = Watcher(os.fspath(root), inotify)
+    watcher = FolderWatcher(os.fspath(root), changes)
     watcher.attach()
     root.rmdir()
-    inotify.until("lost", "")
+    changes.until("lost", "")
     with pytest.raises(FileNotFoundError):
         watcher.attach()
     root.mkdir()
     watcher.attach()
     (root / "a.jpg").touch()
-    inotify.until("created", "a.jpg")
+    changes.until("created", "a.jpg")
     watcher.close()
 
 
@@ -121,18 +121,18 @@ def test_attaching_again_keeps_what_works(watcher):
     assert set(threading.enumerate()) == before
 
 
-def test_closing_ends_all_threads_and_reports_nothing(tmp_path, inotify):
+def test_closing_ends_all_threads_and_reports_nothing(tmp_path, changes):
     before = set(threading.enumerate())
-    watcher = Watcher(os.fspath(tmp_path), inotify)
+    watcher = FolderWatcher(os.fspath(tmp_path), changes)
     watcher.attach()
     watcher.close()
     assert set(threading.enumerate()) == before
-    assert inotify.heard.empty()
+    assert changes.heard.empty()
 
 
 @pytest.mark.parametrize("free", [0, 1, 2])
-def test_without_events_it_polls_and_says_so_once_and_recovers(tmp_path, inotify, caplog, free):
-    watcher = Watcher(os.fspath(tmp_path), inotify)
+def test_without_events_it_polls_and_says_so_once_and_recovers(tmp_path, changes, caplog, free):
+    watcher = FolderWatcher(os.fspath(tmp_path), changes)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = _open_files()
     resource.setrlimit(resource.RLIMIT_NOFILE, (_next_free() + free, limits[1]))
@@ -149,9 +149,9 @@ def test_without_events_it_polls_and_says_so_once_and_recovers(tmp_path, inotify
     watcher.close()
 
 
-def test_a_root_that_may_not_be_heard_is_polled_and_costs_no_open_files(tmp_path, inotify, caplog):
+def test_a_root_that_may_not_be_heard_is_polled_and_costs_no_open_files(tmp_path, changes, caplog):
     (tmp_path / "locked").mkdir(mode=0)
-    watcher, before = Watcher(os.fspath(tmp_path / "locked"), inotify), _open_files()
+    watcher, before = FolderWatcher(os.fspath(tmp_path / "locked"), changes), _open_files()
     with reads_only_what_it_may():
         watcher.attach()
         watcher.attach()
@@ -159,10 +159,10 @@ def test_a_root_that_may_not_be_heard_is_polled_and_costs_no_open_files(tmp_path
     assert "Permission denied" in caplog.text
 
 
-def test_a_watch_that_ends_as_soon_as_it_begins_leaves_no_open_files(tmp_path, inotify):
+def test_a_watch_that_ends_as_soon_as_it_begins_leaves_no_open_files(tmp_path, changes):
     before = _open_files()
     for _ in range(50):
-        watcher = Watcher(os.fspath(tmp_path), inotify)
+        watcher = FolderWatcher(os.fspath(tmp_path), changes)
         watcher.attach()
         watcher.close()
     assert _open_files() == before
@@ -171,8 +171,8 @@ def test_a_watch_that_ends_as_soon_as_it_begins_leaves_no_open_files(tmp_path, i
 NO_INOTIFY = """
 import ctypes, sys, types
 ctypes.CDLL = lambda name: types.SimpleNamespace(_name=name)
-from sources.folder.watcher import Watcher
-watcher = Watcher(sys.argv[1], print)
+from sources.folder.watcher import FolderWatcher
+watcher = FolderWatcher(sys.argv[1], print)
 watcher.attach()
 print(watcher.mode)
 """
