@@ -63,7 +63,7 @@ def _docstrings(function):
 
 ROOMS = {
     "pipeline": "reasons errors types recipe stopwatch models formats image face cutout tone restore pipeline",
-    "sources": "events memory filters notifications stores scanning folder bucket sqs merged",
+    "sources": "backoff events memory filters notifications stores scanning folder bucket sqs merged",
     "handler": "config telemetry models outbox workers processing serverless http service web cli aws __main__",
 }
 """The rooms of each package, in the one order in which they may import: what comes later knows what comes earlier."""

@@ -23,6 +23,7 @@ from handler.workers.pool import PoolUnavailable
 from handler.workers.process import WorkerDied, WorkerTimedOut
 from pipeline.errors import PhotoRejected
 from pipeline.types import Limits
+from sources.backoff import Backoff
 from sources.events import Event
 from sources.stores.base import Conflict
 from sources.stores.location import AnyStore
@@ -31,9 +32,10 @@ from sources.stores.s3 import S3Store
 _log = logging.getLogger(__name__)
 
 _SOON: Final = 1.0
-_ELSEWHERE: Final = 5.0
 _LATER: Final = 10.0
 _LONGEST: Final = 60.0
+_ELSEWHERE: Final = Backoff(first=5.0, factor=2.0, longest=_LONGEST)
+_FAILURES: Final = Backoff(first=2.0, factor=2.0, longest=_LONGEST)
 _REPLACED: Final = "the photo was replaced while it was worked on"
 _NEVER: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 """Errors that trying again each minute does not cure."""
@@ -112,7 +114,7 @@ class Process:
             return self._attempt(event, alone=alone)
         except InWork as error:
             # not each second: a queue counts how often a message was handed out
-            outcome = Failed("conflict", str(error), min(_ELSEWHERE * 2.0 ** min(event.attempt - 1, 9), _LONGEST))
+            outcome = Failed("conflict", str(error), _ELSEWHERE.after(event.attempt))
         except Conflict as error:
             outcome = Failed("conflict", str(error), _SOON)
         except PoolUnavailable as error:
@@ -244,7 +246,7 @@ class Process:
         """A counted failure: tried again with growing pauses, or reported when the attempts are used up."""
         count = self.attempts.failed(event.path, error, reason)
         if count < self._limit():
-            return Failed(reason, error, min(2.0**count, _LONGEST))
+            return Failed(reason, error, _FAILURES.after(count))
         return self._used_up(event, standing, reason, error)
 
     def _limit(self) -> int:

@@ -13,13 +13,14 @@ from handler.workers.process import Load, ModelProcess, NotBegun, Task, WorkerDi
 from handler.workers.round_robin import RoundRobin
 from pipeline.errors import ModelError
 from pipeline.models.model_set import ModelSet
+from sources.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 
 _LOAD_SECONDS: Final = 300.0
 """Enough for the slowest disk; a process that takes longer hangs."""
 
-_LONGEST_PAUSE: Final = 60.0
+_BACKOFF: Final = Backoff(first=1.0, factor=2.0, longest=60.0)
 _LOOK_SECONDS: Final = 5.0
 _STEADY: Final = 60.0
 """A worker that has lived this many seconds, or answered, makes good for the setbacks before it."""
@@ -185,7 +186,7 @@ class ModelPool:
             proven = process is not None and (process.answered > 0 or time.monotonic() - began > _STEADY)
             with self._changed:
                 self._setbacks[seat] = (0 if proven else self._setbacks[seat]) + failed
-                pause = min(2.0 ** (self._setbacks[seat] - 1), _LONGEST_PAUSE) if failed else 0.0
+                pause = _BACKOFF.after(self._setbacks[seat]) if failed else 0.0
                 self._changed.wait_for(self._ending, pause)
 
     def _ending(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
+from sources.backoff import Backoff
 from sources.sqs.client import MOST, Queue, QueueFacts, QueueUnavailable, Receipt, Refusal
 from sources.sqs.in_flight import InFlight, InFlightMessage
 
@@ -17,8 +18,6 @@ _LEAVE_SECONDS: Final = 1
 """How soon a message comes again that nobody wants, until the redrive policy takes it away."""
 
 _ASK_SECONDS: Final = 30.0
-_SOON: Final = 1.0
-_LONGEST_PAUSE: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +39,8 @@ class VisibilityHeartbeat:
         self.trouble: str | None = None
         self._queue, self._in_flight, self._changed, self._clock = queue, in_flight, changed, clock
         self._seconds = visibility_seconds
-        self._pause = self._not_before = 0.0
+        self._backoff = Backoff(1.0, 2.0, min(30.0, visibility_seconds / _BEATS))
+        self._failures, self._not_before = 0, 0.0
         self._next_beat = clock() + visibility_seconds / _BEATS
         self._next_question = clock() + _ASK_SECONDS
         self._closing = False
@@ -85,8 +85,8 @@ class VisibilityHeartbeat:
         elif self.trouble and not troubles:
             _log.info("Messages of %s are kept and answered again.", self._queue.url)
         self.trouble = troubles[0] if troubles else None
-        self._pause = min(max(_SOON, 2 * self._pause), _LONGEST_PAUSE, self._seconds / _BEATS) if troubles else 0.0
-        self._not_before = self._clock() + self._pause
+        self._failures = self._failures + 1 if troubles else 0
+        self._not_before = self._clock() + self._backoff.after(self._failures)
 
     def _ask(self) -> None:
         if self._next_question <= self._clock():

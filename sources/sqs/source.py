@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from sources.backoff import Backoff
 from sources.bucket.inbox import BucketInbox, BucketPhoto
 from sources.events import Event
 from sources.notifications.announcement import Announcements, NotificationError, shown
@@ -18,7 +19,7 @@ from sources.sqs.in_flight import InFlight, InFlightMessage
 _SHORTEST_SECONDS: Final = 5
 """Less time than that for a message leaves no room for heartbeats."""
 
-_LONGEST_PAUSE: Final = 30.0
+_BACKOFF: Final = Backoff(first=1.0, factor=2.0, longest=30.0)
 _LOOK_SECONDS: Final = 0.5
 """How soon a slot is seen that another source has let go of."""
 _log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class SqsSource:
         self._heartbeat: VisibilityHeartbeat | None = None
         self._visibility_seconds = _SHORTEST_SECONDS
         self._trouble: str | None = "nothing was received yet: wait for the first answer"
-        self._pause = 0.0
+        self._failures = 0
         self._outside = False
         self._elsewhere: Callable[[], int] = _none
 
@@ -170,7 +171,7 @@ class SqsSource:
             return
         if self._trouble is not None:
             _log.info("Messages are received from %s.", self._queue.url)
-        self._trouble, self._pause = None, 0.0
+        self._trouble, self._failures = None, 0
         self._add(messages)
 
     def _attach(self) -> VisibilityHeartbeat:
@@ -181,14 +182,14 @@ class SqsSource:
         )
 
     def _failed(self, error: QueueUnavailable) -> None:
-        if not self._pause:
+        if not self._failures:
             _log.warning("Nothing can be received from %s: %s; tried again.", self._queue.url, error)
-        self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
+        self._failures += 1
         self._trouble = (
             f"{error}; check its URL, the network, the permissions and this machine's clock; it is tried again"
         )
         with self._changed:
-            self._changed.wait_for(lambda: self.stopped, self._pause)
+            self._changed.wait_for(lambda: self.stopped, _BACKOFF.after(self._failures))
 
     # What the messages tell
 
