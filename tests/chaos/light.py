@@ -17,7 +17,8 @@ from handler.config.options import DEFAULTS, recipe_facts
 from handler.workers.child import answered, look
 from handler.workers.messages import Finished, Refused
 from pipeline.errors import PhotoRejected
-from pipeline.image.decode import decode, encode
+from pipeline.image import encode
+from pipeline.image.decode import decode
 from pipeline.image.provenance import mark, refuse_own
 from pipeline.models.catalog import Verified, card
 from pipeline.models.model_set import ModelSet
