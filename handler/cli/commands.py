@@ -148,7 +148,7 @@ def replay(selection: Selection) -> int:
         return WRONG_USE
     say(f"{counts['replay']} put back to work, {counts['waits']} waiting for their photos, {counts['left']} left")
     if counts["replay"] and not services:
-        say("no service runs on this outbox: start `python -m handler watch`, or use `once`")
+        say("no service runs on this outbox: start `facecraft watch`, or use `once`")
     return NOT_ALL_DONE if counts["left"] or (selection.name and not any(counts.values())) else WELL
 
 

@@ -103,7 +103,7 @@ class Doctor:
         return Job(self._inbox, path, base, settings.presets, limits, known_sums(report))
 
     def _settled(self, path: str, report: Report) -> Verdict:
-        again = f"`python -m handler replay --name {shlex.quote(path)}`"
+        again = f"`facecraft replay --name {shlex.quote(path)}`"
         why = f"{report.get('reason')}: {report.get('hint')} {self._report(path)}; {again} tries it again"
         if report.get("outcome") == "rejected":
             return Verdict(False, f"was rejected: {why}")

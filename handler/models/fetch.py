@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from handler.telemetry.terminal import say
 from handler.models.download import Origin, Packages, Server, SourceError
 from handler.telemetry.progress import Reporter, reporter
+from handler.telemetry.terminal import say
 from pipeline.errors import ModelError
 from pipeline.models.catalog import NO_OVERRIDES, REGISTRY, ModelCard, card, check, locate
 
@@ -156,7 +156,7 @@ def _trouble(failed: Fetched, results: Sequence[Fetched], *, strict: bool) -> tu
     if strict:
         return True, f"error: {name} is not there."
     if name in _OPTIONAL:
-        return False, f"warning: without {name} {_OPTIONAL[name]}. Run `python -m handler models fetch` again later."
+        return False, f"warning: without {name} {_OPTIONAL[name]}. Run `facecraft models fetch` again later."
     if name == _CUTOUT and _FALLBACK in got:
         return False, f"warning: without {name} the cut-out uses {_FALLBACK}, which knows people less well."
     return True, f"error: without {name} ({failed.card.purpose}) the service cannot start: see the errors above."
@@ -172,7 +172,9 @@ class ModelRow:
     problem: str = ""
 
 
-def inspect(cards: Sequence[ModelCard], models_dir: Path, overrides: Mapping[str, Path] = NO_OVERRIDES) -> list[ModelRow]:
+def inspect(
+    cards: Sequence[ModelCard], models_dir: Path, overrides: Mapping[str, Path] = NO_OVERRIDES
+) -> list[ModelRow]:
     """The state of each model's file; every byte is read."""
     return [_row(each, locate(models_dir, each, overrides)) for each in cards]
 

@@ -2,7 +2,8 @@
 
 rembg imports pymatting, whose functions numba compiles at import. numba ignores a cache folder that it cannot write,
 so in a read-only image, or under another user, a cache that was filled at build time would be compiled anew at every
-start. `python -m handler.models.numba_cache` fills the cache; `prepare` is called before rembg's first import in a process.
+start. `python -m handler.models.numba_cache` fills the cache; `prepare` is called in each process before it first
+imports rembg.
 """
 
 import hashlib

@@ -3,12 +3,12 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from handler.models import libraries
 from handler.config.settings import CommonSettings
-from pipeline.models.device import CUDA, chosen
+from handler.models import libraries
 from pipeline.errors import ModelError
-from pipeline.models.model_set import ModelSet
 from pipeline.models.catalog import Verified, card, cutout_model, locate, verified
+from pipeline.models.device import CUDA, chosen
+from pipeline.models.model_set import ModelSet
 
 
 def build_model_set(settings: CommonSettings) -> ModelSet:
@@ -66,11 +66,11 @@ def _restorer(settings: CommonSettings, landmarks: str) -> tuple[Verified | None
 def _unrestorable(settings: CommonSettings, landmarks: str) -> str:
     """What is missing and the fix; a model that is there but wrong is an error of its own."""
     if landmarks != "landmarks_68":
-        return "restoration needs the 68 landmarks (needs_68): run `python -m handler models fetch landmarks_68`."
+        return "restoration needs the 68 landmarks (needs_68): run `facecraft models fetch landmarks_68`."
     if _there(settings, "codeformer"):
         return ""
     path = locate(settings.models_dir, card("codeformer"), settings.model_files())
-    return f"{path} is missing: run `python -m handler models fetch codeformer`."
+    return f"{path} is missing: run `facecraft models fetch codeformer`."
 
 
 def _there(settings: CommonSettings, name: str) -> bool:

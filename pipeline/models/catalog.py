@@ -11,7 +11,7 @@ from typing import Final
 from pipeline.errors import ModelError
 
 NO_OVERRIDES: Final[Mapping[str, Path]] = MappingProxyType({})
-_FIX: Final = "run `python -m handler models fetch`"
+_FIX: Final = "run `facecraft models fetch`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ def check(wanted: ModelCard, path: Path) -> Verified:
 
 
 def _fix(wanted: ModelCard) -> str:
-    return f"run `python -m handler models fetch {wanted.name}`"
+    return f"run `facecraft models fetch {wanted.name}`"
 
 
 def _check_size(wanted: ModelCard, path: Path, size: int) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.errors import ModelError
 from pipeline.restore.codeformer import CodeFormer
 
-_FIX: Final = "run `python -m handler models fetch codeformer`"
+_FIX: Final = "run `facecraft models fetch codeformer`"
 _KEY: Final = "params_ema"
 
 _DAMAGED: Final = (

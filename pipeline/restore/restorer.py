@@ -47,7 +47,7 @@ def _to_pixels(image: Tensor) -> Pixels:
     if not torch.isfinite(image).all():
         raise ModelError(
             "codeformer: the restored face has values that are no numbers. Check the model with "
-            "`python -m handler models verify`; if it happens on a GPU only, set FACECRAFT_DEVICE=cpu."
+            "`facecraft models verify`; if it happens on a GPU only, set FACECRAFT_DEVICE=cpu."
         )
     levels = image[0].float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())

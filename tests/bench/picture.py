@@ -2,7 +2,7 @@
 
 Its thumbnails are those of the contact sheet.
 
-OUT is an outbox that `python -m handler once tests/portraits OUT` has filled.
+OUT is an outbox that `facecraft once tests/portraits OUT` has filled.
 """
 
 import argparse

@@ -31,7 +31,7 @@ def run(*arguments, environ):
 
 
 class Watch:
-    """`python -m handler watch`. Use as a context: it is killed at the end where it still runs."""
+    """`facecraft watch`. Use as a context: it is killed at the end where it still runs."""
 
     def __init__(self, folder, models, *, command=WATCH, **settings):
         self.inbox, self.outbox = folder / "in", folder / "out"

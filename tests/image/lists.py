@@ -7,8 +7,8 @@ ROOT = Path(__file__).parents[2]
 TESTS = "# tests and checks"
 _PINNED = re.compile(r"^([a-z0-9-]+)(?:\[[a-z0-9,]+\])?==([0-9a-z.]+)", re.MULTILINE)
 _BESIDE = (
-    "LICENSE", "requirements.txt", "requirements-gpu.txt", "docker/load.py", "docker/models.py",
-    "docker/overrides.txt", "docker/packages.sh", "docker/ready.py",
+    "LICENSE", "requirements.txt", "requirements-gpu.txt", "docker/facecraft", "docker/load.py",
+    "docker/models.py", "docker/overrides.txt", "docker/packages.sh", "docker/ready.py",
 )  # fmt: skip
 
 

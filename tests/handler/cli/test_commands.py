@@ -1,10 +1,18 @@
 """The command line: what it says, and how it ends."""
 
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from handler import __version__
 from handler.__main__ import main, parser, wants_function
-from tests.handler.service_runner import environment, run
+from tests.handler.service_runner import ROOT, SOON, environment, run
 
 COMMANDS = ("watch", "once", "check", "doctor", "replay", "models")
 
@@ -34,7 +42,7 @@ def test_wrong_use_ends_with_2_and_the_usage(arguments, capsys):
         main(arguments)
 
     assert end.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: python -m handler")
+    assert capsys.readouterr().err.startswith("usage: facecraft")
 
 
 @pytest.mark.parametrize(
@@ -70,8 +78,62 @@ def test_every_command_has_its_own_help(command, capsys):
     with pytest.raises(SystemExit) as end:
         parser().parse_args([command, "--help"])
 
-    assert end.value.code == 0
-    assert f"python -m handler {command}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (end.value.code, said.split("\n")[0].startswith(f"usage: facecraft {command}")) == (0, True)
+    assert "\nExample: " in said
+
+
+def test_no_command_in_a_terminal_shows_every_command_with_an_example(environ):
+    terminal, end = pty.openpty()
+    alone = subprocess.run(
+        [sys.executable, "-m", "handler"],
+        cwd=ROOT,
+        env=environ,
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        timeout=SOON,
+        check=False,
+    )
+    os.close(end)
+    with os.fdopen(terminal, "rb") as screen:
+        said = screen.read1().decode()
+
+    assert alone.returncode == 2
+    assert "usage:" not in said
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} +\w.*\n +.*facecraft {command}\b", said.replace("\r", ""), re.MULTILINE), (
+            command
+        )
+
+
+def test_no_command_without_a_terminal_is_wrong_use(environ):
+    ended = run(environ=environ)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("usage: facecraft")
+
+
+def test_the_command_runs_the_checkout_that_its_environment_lies_in(tmp_path):
+    """`make install` puts it there. Folders of our names where it is called from are not the code."""
+    folder, elsewhere = tmp_path / "check out" / ".venv" / "bin", tmp_path / "elsewhere"
+    folder.mkdir(parents=True)
+    for name in ("handler", "sources", "pipeline"):
+        (folder.parents[1] / name).symlink_to(ROOT / name)
+        (elsewhere / name).mkdir(parents=True)
+        (elsewhere / name / "__init__.py").write_text("raise AssertionError")
+    shutil.copy(ROOT / "docker" / "facecraft", folder)
+    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (folder / "python").chmod(0o755)
+    (elsewhere / "linked").symlink_to(folder / "facecraft")
+
+    for command in (folder / "facecraft", "./linked"):
+        said = subprocess.run([command, "--version"], cwd=elsewhere, capture_output=True, text=True, check=True).stdout
+        assert said == f"facecraft {__version__}\n"
+
+
+def test_make_install_puts_the_command_into_the_environment():
+    assert (Path(sys.prefix) / "bin" / "facecraft").read_bytes() == (ROOT / "docker" / "facecraft").read_bytes()
 
 
 def test_version(capsys):
@@ -143,7 +205,7 @@ def test_check_names_the_fault_and_its_fix(environ):
 
     assert ended.returncode == 1
     assert ended.stdout.startswith("fault: ")
-    assert "run `python -m handler models fetch" in ended.stdout
+    assert "run `facecraft models fetch" in ended.stdout
     assert ended.stderr == "note: FACECRAFT_DEBUG has no effect: the HTTP API that it belonged to is not built\n"
 
 

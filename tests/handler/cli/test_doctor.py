@@ -165,7 +165,7 @@ def test_a_done_photo_is_told_with_its_report_and_whether_its_options_still_hold
     assert say(desk, "sales/anna.jpg", DEFAULT_WIDTH="700") == Verdict(
         True,
         f"is done, with other options than it would have now; see {report}; "
-        "`python -m handler replay --name sales/anna.jpg --recipe` does it anew",
+        "`facecraft replay --name sales/anna.jpg --recipe` does it anew",
     )
 
 
@@ -183,7 +183,7 @@ def test_a_rejected_photo_is_told_with_what_to_do(desk):
     verdict = say(desk, "my cat.jpg")
     assert not verdict.well
     assert verdict.text.startswith("was rejected: no_face_detected: No face was found: send")
-    assert verdict.text.endswith("`python -m handler replay --name 'my cat.jpg'` tries it again")
+    assert verdict.text.endswith("`facecraft replay --name 'my cat.jpg'` tries it again")
 
 
 def test_a_blocked_name_is_told(desk):

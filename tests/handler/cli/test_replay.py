@@ -205,7 +205,7 @@ def test_the_command_says_what_it_does_and_how_many(environ, capsys):
         "replay    sales/cat.jpg: no_face_detected",
         "replay    sales/crash.jpg: processing_crashed",
         "3 put back to work, 0 waiting for their photos, 0 left",
-        "no service runs on this outbox: start `python -m handler watch`, or use `once`",
+        "no service runs on this outbox: start `facecraft watch`, or use `once`",
     ]
 
 

@@ -64,7 +64,7 @@ def test_verify_tells_what_is_wrong_and_the_fix(tmp_path: Path, capsys: pytest.C
     assert run_verify([], tmp_path) == 1
     out, err = capsys.readouterr()
     assert "u2netp: wrong" in out
-    assert "5 bytes instead of 4,574,861: run `python -m handler models fetch u2netp`" in err
+    assert "5 bytes instead of 4,574,861: run `facecraft models fetch u2netp`" in err
     assert "codeformer" not in err
 
 

@@ -28,7 +28,7 @@ def test_without_the_restoration_model_auto_goes_on_and_knows_why(folder):
     built = model_set(folder)
 
     assert built.restorer is built.identity is None
-    assert "codeformer.pth is missing: run `python -m handler models fetch codeformer`" in built.unrestored
+    assert "codeformer.pth is missing: run `facecraft models fetch codeformer`" in built.unrestored
 
 
 def test_without_the_restoration_model_on_does_not_start(folder):
@@ -46,7 +46,7 @@ def test_off_asks_for_nothing(folder):
 def test_a_truncated_restoration_model_is_an_error_and_never_skipped(folder, restore):
     (folder / "codeformer" / "codeformer.pth").write_bytes(b"PK" * 1000)
 
-    with pytest.raises(ModelError, match=r"2,000 bytes instead of 376,637,898: run `python -m handler models fetch"):
+    with pytest.raises(ModelError, match=r"2,000 bytes instead of 376,637,898: run `facecraft models fetch"):
         model_set(folder, RESTORE=restore)
 
 

@@ -93,4 +93,4 @@ def test_a_function_without_models_says_what_to_do(bucket):
     with emulated("/opt/none", bucket) as one:
         status, body = one.invoke(event("direct-base64"))
     assert (status, body["errorType"]) == (502, "ModelError")
-    assert "python -m handler models fetch" in body["errorMessage"]
+    assert "facecraft models fetch" in body["errorMessage"]

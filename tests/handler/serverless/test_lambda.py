@@ -101,7 +101,7 @@ def test_whatever_the_command_a_function_without_models_says_so_before_any_call(
     with function("/opt/none", bucket, command) as one:
         failed = one.api.init_error.result(timeout=60)
         assert one.room.ended() == 1
-    assert "python -m handler models fetch" in failed.body["errorMessage"]
+    assert "facecraft models fetch" in failed.body["errorMessage"]
     assert failed.type == "ModelError"
     assert one.api.refused == []
 

@@ -280,5 +280,5 @@ def test_once_without_models_says_how_to_get_them(folders, tmp_path):
     ended = run("once", *folders, environ=environment(tmp_path / "none"))
 
     assert ended.returncode == 2
-    assert "run `python -m handler models fetch" in ended.stderr
+    assert "run `facecraft models fetch" in ended.stderr
     assert "Traceback" not in ended.stderr
