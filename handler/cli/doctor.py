@@ -19,8 +19,8 @@ from pipeline.errors import PhotoRejected
 from pipeline.image.probe import open_photo
 from pipeline.image.provenance import refuse_own
 from sources.filters import photo_of, why_ignored
-from sources.folder.stability import NotAPhoto, has_trailer, take_snapshot
-from sources.scanning.snapshot import FileSnapshot
+from sources.folder.completeness import is_complete
+from sources.folder.snapshot import FileSnapshot, NotAPhoto, is_complete_file, take_snapshot
 from sources.stores.base import Blob, Conflict
 from sources.stores.location import store_at
 
@@ -124,7 +124,7 @@ class Doctor:
 
     def _is_complete(self, path: str) -> bool:
         try:
-            return has_trailer(self._root, path)
+            return is_complete_file(self._root, path, is_complete)
         except OSError:  # whoever reads it finds the same and says so
             return True
 

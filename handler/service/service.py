@@ -32,6 +32,7 @@ from handler.workers.pool import ModelPool
 from handler.workers.process import Load
 from pipeline.models.catalog import Verified
 from pipeline.models.model_set import ModelSet
+from sources.folder.completeness import is_complete
 from sources.folder.source import FolderSource
 from sources.stores.local import FileStore
 from sources.stores.location import store_at
@@ -106,6 +107,7 @@ class Service:
             settle_seconds=self._settings.settle_seconds,
             rescan_seconds=self._settings.rescan_seconds,
             settled_in=self._report_store.settled_in,
+            is_complete=is_complete,
             once=once,
             on_count=self._counted,
         )

@@ -20,7 +20,7 @@ from handler.telemetry.terminal import printable
 from handler.web import cards
 from handler.web.cards import Card, Summary
 from handler.web.thumbnails import ThumbnailPool, Wanted
-from sources.folder.scanner import Scanner
+from sources.folder.scanner import FolderScanner
 from sources.stores.local import FileStore
 
 _UNSHOWABLE: Final = ("processing_crashed", "processing_timed_out")
@@ -111,7 +111,7 @@ def entries(inbox: Path, outbox: FileStore, *, taken: bool = False) -> Iterator[
 
 
 def _photos(inbox: Path) -> Iterable[str]:
-    batches = Scanner(os.fspath(inbox), lambda _folder: lambda _name, _changed: False).unsettled()
+    batches = FolderScanner(os.fspath(inbox), lambda _folder: lambda _name, _changed: False).unsettled()
     return (path for batch in batches for path in batch.paths)
 
 

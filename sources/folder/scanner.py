@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from sources.filters import SIDECAR, ignored_folder, ignored_name
-from sources.folder.stability import linked, sidecar_changed_ns
+from sources.folder.snapshot import sidecar_changed_ns, stat_linked_file
 from sources.scanning.batch import Batch, ReportsAway
 
 Settled = Callable[[str, int], bool]
@@ -24,7 +24,7 @@ def _nothing(_folder: str) -> None:
     pass
 
 
-class Scanner:
+class FolderScanner:
     """Scans below one root; remembers only which folders it has complained about."""
 
     remedy: Final = "mount it or make it readable"
@@ -82,7 +82,7 @@ class Scanner:
         if ignored_name(entry.name):
             return None
         if entry.is_symlink():
-            seen = linked(self.root, entry.path)
+            seen = stat_linked_file(self.root, entry.path)
         else:
             seen = _stat(entry) if entry.is_file(follow_symlinks=False) else None
         if seen is None or entry.name + SIDECAR not in sidecars:

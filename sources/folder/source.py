@@ -10,11 +10,10 @@ from pathlib import Path
 from sources.events import Event
 from sources.filters import ignored_folder, ignored_name, photo_of, why_folder_ignored, why_ignored
 from sources.folder.changes import ChangeKind, OnChange
-from sources.folder.scanner import Scanner, SettledIn
-from sources.folder.stability import NotAPhoto, has_trailer, take_snapshot
+from sources.folder.scanner import FolderScanner, SettledIn
+from sources.folder.snapshot import FileSnapshot, IsComplete, NotAPhoto, is_complete_file, take_snapshot
 from sources.folder.watcher import FolderWatcher
 from sources.scanning.backlog import Backlog, BacklogItem
-from sources.scanning.snapshot import FileSnapshot
 from sources.scanning.source import Count, ScanningSource, count_nothing
 from sources.stores.local import file_uri
 
@@ -36,6 +35,7 @@ class FolderSource(ScanningSource):
         settle_seconds: float,
         rescan_seconds: float,
         settled_in: SettledIn,
+        is_complete: IsComplete,
         once: bool = False,
         most: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
@@ -43,10 +43,10 @@ class FolderSource(ScanningSource):
         watcher: Callable[[str, OnChange], FolderWatcher] = FolderWatcher,
     ) -> None:
         place = os.fspath(root.absolute())
-        self._settled_in = settled_in
+        self._settled_in, self._is_complete = settled_in, is_complete
         self._watcher = watcher(place, self._heard)
         backlog = Backlog(settle_seconds, sys.maxsize if once else most)
-        scanner = Scanner(place, settled_in, self._watcher.watch_folder)
+        scanner = FolderScanner(place, settled_in, self._watcher.watch_folder)
         super().__init__(scanner, None if once else self._watcher, backlog, rescan_seconds, clock, on_count)
 
     @property
@@ -94,7 +94,8 @@ class FolderSource(ScanningSource):
             return True
         try:
             # Looked at again: what changed while it was read is still being written.
-            return snapshot.size > 0 and has_trailer(self._root, item.path) and self._look(item.path) == snapshot
+            complete = snapshot.size > 0 and is_complete_file(self._root, item.path, self._is_complete)
+            return complete and self._look(item.path) == snapshot
         except OSError:  # it waits for quiet; then whoever reads it finds the same and reports it
             return False
 

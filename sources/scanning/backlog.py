@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import count
 from types import MappingProxyType
 
-from sources.scanning.snapshot import FileSnapshot
-
 
 @dataclass(slots=True)
 class BacklogItem:
@@ -22,7 +20,7 @@ class BacklogItem:
     by_rescan: bool = False
     announced: bool = False
     version: str = ""
-    snapshot: FileSnapshot | None = None
+    snapshot: object | None = None
     since: float = 0.0
     not_before: float = 0.0
 
@@ -32,7 +30,7 @@ class _Held:
     """A path in someone's hands, as it was taken; `again`: it was announced meanwhile."""
 
     item: BacklogItem
-    snapshot: FileSnapshot | None = None
+    snapshot: object | None = None
     again: BacklogItem | None = None
 
 
@@ -134,13 +132,13 @@ class Backlog:
         self._held[path] = _Held(item)
         return item
 
-    def ripe(self, item: BacklogItem, snapshot: FileSnapshot, now: float) -> bool:
+    def ripe(self, item: BacklogItem, snapshot: object, now: float) -> bool:
         """Whether the file has been quiet for long enough; remembers the look if it changed."""
         if snapshot != item.snapshot:
             item.snapshot, item.since = snapshot, now
         return now - item.since >= self._settle_seconds
 
-    def hold(self, item: BacklogItem, snapshot: FileSnapshot) -> None:
+    def hold(self, item: BacklogItem, snapshot: object) -> None:
         """It is yielded as it looks now."""
         self._held[item.path].snapshot = snapshot
 
@@ -167,7 +165,7 @@ class Backlog:
         """What only scans found, and nobody has taken: a later scan finds it again."""
         self._backlog.clear()
 
-    def settling(self, path: str) -> FileSnapshot | None:
+    def settling(self, path: str) -> object | None:
         """How a held path looked when it was yielded; None if it is not held. What is announced from here on counts."""
         held = self._held.get(path)
         if held is None:

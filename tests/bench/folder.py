@@ -18,7 +18,8 @@ from handler.outbox.reports import ReportStore
 from handler.processing.outcome import Outcome, Skipped
 from handler.processing.worker import Workers
 from sources.events import Event
-from sources.folder.scanner import Scanner
+from sources.folder.completeness import is_complete
+from sources.folder.scanner import FolderScanner
 from sources.folder.source import FolderSource
 from sources.stores.local import FileStore
 
@@ -56,7 +57,13 @@ class Running:
     def __init__(self, inbox: Path, outbox: Path) -> None:
         self.clocked = Clocked()
         report_store = ReportStore(FileStore(outbox))
-        self.source = FolderSource(inbox, settle_seconds=2, rescan_seconds=NEVER, settled_in=report_store.settled_in)
+        self.source = FolderSource(
+            inbox,
+            settle_seconds=2,
+            rescan_seconds=NEVER,
+            settled_in=report_store.settled_in,
+            is_complete=is_complete,
+        )
         self._workers = Workers(self.source, self.clocked, self.clocked, 2)
 
     def __enter__(self) -> "Running":
@@ -109,7 +116,7 @@ def rescan(inbox: Path, outbox: Path, photos: int) -> None:
         report.touch()
         changed = (inbox / name).stat().st_ctime_ns
         os.utime(report, ns=(changed, changed))
-    scanner = Scanner(os.fspath(inbox), ReportStore(FileStore(outbox)).settled_in)
+    scanner = FolderScanner(os.fspath(inbox), ReportStore(FileStore(outbox)).settled_in)
     for _ in range(3):
         began, busy = time.perf_counter(), time.process_time()
         found = sum(len(batch.paths) for batch in scanner.unsettled())

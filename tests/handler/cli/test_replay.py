@@ -14,7 +14,8 @@ from handler.outbox.paths import report_path
 from handler.processing.outcome import Done, Skipped
 from handler.processing.worker import Workers
 from handler.workers.process import WorkerDied
-from sources.folder.scanner import Scanner
+from sources.folder.completeness import is_complete
+from sources.folder.scanner import FolderScanner
 from sources.folder.source import FolderSource
 from tests.handler.fakes import MAX_ATTEMPTS, FakePool, done, refused
 
@@ -49,7 +50,7 @@ def paths(desk, selection, **variables):
 
 def is_work(desk):
     """What a rescan would find."""
-    scanner = Scanner(str(desk.inbox.root), desk.process.report_store.settled_in)
+    scanner = FolderScanner(str(desk.inbox.root), desk.process.report_store.settled_in)
     return {path for batch in scanner.unsettled() for path in batch.paths}
 
 
@@ -172,7 +173,11 @@ def test_a_running_service_notices_by_itself(desk):
             settled.put((event.path, outcome))
 
     source = FolderSource(
-        desk.inbox.root, settle_seconds=0.0, rescan_seconds=0.1, settled_in=process.report_store.settled_in
+        desk.inbox.root,
+        settle_seconds=0.0,
+        rescan_seconds=0.1,
+        settled_in=process.report_store.settled_in,
+        is_complete=is_complete,
     )
     workers = Workers(source, process, Told(), 1)
     desk.photo("cat.jpg")

@@ -21,6 +21,7 @@ from handler.processing.process import Process
 from handler.processing.worker import Workers
 from pipeline.image.provenance import owner_of
 from pipeline.types import Limits
+from sources.folder.completeness import is_complete
 from sources.folder.source import FolderSource
 from sources.stores.local import FileStore
 from tests.chaos.audit import snapshot
@@ -45,7 +46,11 @@ class Service:
             pool=self._pool, locks=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=3,
         )  # fmt: skip
         self.source = FolderSource(
-            self.inbox.root, settle_seconds=0.1, rescan_seconds=3600, settled_in=ReportStore(self.outbox).settled_in
+            self.inbox.root,
+            settle_seconds=0.1,
+            rescan_seconds=3600,
+            settled_in=ReportStore(self.outbox).settled_in,
+            is_complete=is_complete,
         )
         self._workers = Workers(self.source, process, self, slots)
 

@@ -22,6 +22,10 @@ def jpeg(colour="red"):
     return out.getvalue()
 
 
+def ends_as_jpeg(size, read):
+    return read(max(size - 2, 0), 2) == b"\xff\xd9"
+
+
 @contextmanager
 def reads_only_what_it_may():
     """This thread and those that it starts lose root's right to read and list everything."""
@@ -84,7 +88,12 @@ class Run:
     def __init__(self, root, **options):
         self.counts = Counts()
         self.reports = Reports()
-        defaults = {"settle_seconds": SETTLE, "rescan_seconds": 3600.0, "settled_in": self.reports.settled_in}
+        defaults = {
+            "settle_seconds": SETTLE,
+            "rescan_seconds": 3600.0,
+            "settled_in": self.reports.settled_in,
+            "is_complete": ends_as_jpeg,
+        }
         self.source = FolderSource(root, on_count=self.counts.add, **{**defaults, **options})
         self._yielded = queue.Queue()
         self.thread = threading.Thread(target=self._iterate, daemon=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sources.folder.scanner import Scanner
+from sources.folder.scanner import FolderScanner
 from tests.sources.folder.folder_helpers import SOON, Deaf, Run, jpeg, reads_only_what_it_may, until
 
 
@@ -18,8 +18,13 @@ def inbox(tmp_path):
     return folder
 
 
+def touched(path):
+    path.touch()
+    return path.stat().st_ctime_ns
+
+
 def paths(root, settled_in=lambda folder: lambda name, changed: False):
-    return sorted(path for batch in Scanner(os.fspath(root), settled_in).unsettled() for path in batch.paths)
+    return sorted(path for batch in FolderScanner(os.fspath(root), settled_in).unsettled() for path in batch.paths)
 
 
 def test_the_scan_at_start_yields_what_is_not_settled(inbox):
@@ -47,12 +52,15 @@ def test_a_half_written_photo_at_start_is_waited_for(inbox):
 
 def test_a_newer_sidecar_makes_a_settled_photo_work(inbox):
     (inbox / "anna.jpg").write_bytes(jpeg())
-    run = Run(inbox)
-    run.reports.settle("anna.jpg", (inbox / "anna.jpg").stat().st_ctime_ns - 1)
-    (inbox / "anna.jpg.toml").write_text("width = 2\n")
-    run.reports.settle("anna.jpg", (inbox / "anna.jpg").stat().st_ctime_ns)
+    done_at = (inbox / "anna.jpg").stat().st_ctime_ns
+    until(lambda: touched(inbox / "anna.jpg.toml") > done_at)
     seen = {}
-    list(Scanner(os.fspath(inbox), lambda folder: lambda name, ns: seen.setdefault(name, ns) and False).unsettled())
+
+    def settled(name, changed_ns):
+        seen[name] = changed_ns
+        return changed_ns == done_at
+
+    assert paths(inbox, lambda folder: settled) == ["anna.jpg"]
     assert seen == {"anna.jpg": (inbox / "anna.jpg.toml").stat().st_ctime_ns}
 
 
@@ -164,7 +172,7 @@ def test_an_outbox_that_is_away_is_not_blamed_on_the_inbox(inbox):
 def test_an_unreadable_folder_is_told_once_and_skipped(inbox, caplog):
     (inbox / "locked").mkdir(mode=0)
     (inbox / "anna.jpg").write_bytes(jpeg())
-    scanner = Scanner(os.fspath(inbox), lambda folder: lambda name, ns: False)
+    scanner = FolderScanner(os.fspath(inbox), lambda folder: lambda name, ns: False)
     with reads_only_what_it_may():
         for _ in range(2):
             assert [batch.paths for batch in scanner.unsettled()] == [["anna.jpg"]]

@@ -5,8 +5,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from sources.folder.snapshot import FileSnapshot
 from sources.scanning.backlog import Backlog
-from sources.scanning.snapshot import FileSnapshot
 
 A = FileSnapshot(1, 10, 1, 1)
 B = FileSnapshot(2, 20, 1, 2)
