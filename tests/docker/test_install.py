@@ -1,49 +1,68 @@
-"""What `make install` installs is written down exactly, and is what is installed."""
+"""What `make install` installs: pinned, named where the code imports it, and equal to what is installed."""
 
+import ast
 import os
-import re
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+import sys
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PINNED = re.compile(r"(?P<name>[a-z0-9-]+)(\[[a-z0-9,]+\])?==(?P<version>[0-9][0-9a-z.]*)")
+from tests.image.lists import ROOT, TESTS, pins, service_pins
+
+PRODUCT = ("handler", "sources", "pipeline", "docker")
 
 
-def pins(name: str) -> dict[str, str]:
-    lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
-    found = [(line, PINNED.fullmatch(line)) for line in lines if line]
-    assert [line for line, match in found if match is None] == []
-    return {match["name"]: match["version"] for _, match in found if match}
+def imported(folders):
+    """The distributions that the code in these folders imports."""
+    names = {
+        name.split(".")[0]
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in _modules(node)
+    }
+    own = {"handler", "sources", "pipeline", "tests"}
+    mapped = packages_distributions() | {"dlib": ["dlib-bin"]}  # its metadata names its extension module only
+    return {mapped[name][0].lower().replace("_", "-") for name in names - sys.stdlib_module_names - own}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-gpu.txt"])
-def test_every_requirement_names_one_version(name: str):
-    assert len(pins(name)) > 20
+def _modules(node):
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
 
 
-def test_gpu_list_differs_in_its_runtime_alone():
-    cpu, gpu = pins("requirements.txt"), pins("requirements-gpu.txt")
+def test_requirements_gpu_differs_in_the_runtime_alone():
+    cpu, gpu = service_pins("cpu"), service_pins("gpu")
     assert gpu.pop("onnxruntime-gpu") == cpu.pop("onnxruntime")
     assert gpu == cpu
 
 
-def test_environment_is_what_the_list_says():
-    # onnxruntime-gpu is the other list's; torch says "+cpu" where it came from the CPU index.
-    wanted = {name: number for name, number in pins("requirements.txt").items() if name != "onnxruntime"}
+def test_requirements_name_exactly_what_the_product_imports():
+    # onnxruntime and onnxruntime-gpu are one module.
+    assert imported(PRODUCT) - {"onnxruntime-gpu"} == service_pins("cpu").keys() - {"onnxruntime-gpu"}
+
+
+def test_installed_packages_have_the_pinned_versions():
+    # Either onnxruntime or onnxruntime-gpu is installed. PyTorch's version ends in "+cpu" if it is from the CPU index.
+    wanted = {name: number for name, number in (service_pins("cpu") | pins(TESTS)).items() if name != "onnxruntime"}
     assert {name: version(name).split("+")[0] for name in wanted} == wanted
 
 
 @pytest.mark.parametrize("name", ["opencv-python", "tb-nightly"])
-def test_what_basicsr_must_not_bring_is_not_there(name: str):
+def test_excluded_package_is_not_installed(name):
+    assert name in (ROOT / "docker" / "excludes.txt").read_text().splitlines()
     with pytest.raises(PackageNotFoundError):
         version(name)
 
 
+def test_spandrel_with_its_non_commercial_parts_is_for_tests_only():
+    assert {"spandrel", "spandrel-extra-arches"} <= pins(TESTS).keys() - service_pins("cpu").keys()
+
+
 @pytest.mark.parametrize("name", ["docker/install.sh", ".ci/run"])
-def test_scripts_can_be_run_and_parse(name: str):
+def test_script_is_executable_and_parses(name):
     assert os.access(ROOT / name, os.X_OK)
     subprocess.run(["bash", "-n", ROOT / name], check=True)
 

@@ -23,19 +23,10 @@ def tag(variant, models):
 def build(variant, models, flags):
     """Build and tag it, with docker's own progress on the screen."""
     ended = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False)
-    named = {"MODELS": models, "VERSION": __version__, "REVISION": ended.stdout.strip() or "unknown"}
+    revision = ended.stdout.strip() or "unknown"
+    named = {"VARIANT": variant, "MODELS": models, "VERSION": __version__, "REVISION": revision}
     arguments = [each for name, value in named.items() for each in ("--build-arg", f"{name}={value}")]
-    command = [
-        "docker",
-        "build",
-        *arguments,
-        *flags,
-        "-f",
-        f"docker/Dockerfile.{variant}",
-        "-t",
-        tag(variant, models),
-        ".",
-    ]
+    command = ["docker", "build", *arguments, *flags, "-f", "docker/Dockerfile", "-t", tag(variant, models), "."]
     if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
         raise NotProvedError("the build failed: see above")
     return tag(variant, models)
@@ -52,7 +43,10 @@ def context():
 
 def refused(variant, flags, stage, words):
     """Proved where a build of this stage fails, and says these words."""
-    ended = docker("build", *flags, "--target", stage, "-f", f"docker/Dockerfile.{variant}", ".", check=False)
+    ended = docker(
+        "build", "--build-arg", f"VARIANT={variant}", *flags, "--target", stage, "-f", "docker/Dockerfile", ".",
+        check=False,
+    )  # fmt: skip
     proved(ended.returncode != 0, f"the build went on with: {' '.join(flags)}")
     proved(words in ended.stderr + ended.stdout, f"the build failed, but not since {words}:\n{ended.stderr[-1500:]}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.models.catalog import REGISTRY, card
 from tests.image import build
 from tests.image.docker import ROOT, docker, inspected, proved
-from tests.image.lists import context_files, pins
+from tests.image.lists import RESTORATION, TESTS, context_files, pins, service_pins
 from tests.image.service import CONFINED, running
 
 PORTRAIT = "astronaut.png"
@@ -40,9 +40,10 @@ def the_labels(image, variant):
 def the_contents(image, variant):
     """The service's packages at their versions, none of the tests', and models that are what they should be."""
     facts = contents(image)
-    service, tests = pins(variant)
+    service = service_pins(variant)
+    tests = pins(TESTS).keys() - service.keys()
     found = {name: number for name, number in facts["packages"].items() if name in service}
-    without = {"torch", "torchvision", "basicsr"} if image.endswith("-free") else set()
+    without = RESTORATION if image.endswith("-free") else set()
     proved(found == {name: number for name, number in service.items() if name not in without}, f"packages: {found}")
     proved(not tests & facts["packages"].keys(), f"packages of tests: {tests & facts['packages'].keys()}")
     proved(set(facts["models"].values()) == {"ok"}, f"models: {facts['models']}")

@@ -1,26 +1,44 @@
-"""What is to be in an image: the build context, and the packages of a list's sections."""
+"""What belongs in an image: the build context, and the pinned packages."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TESTS = "# tests and checks"
-_PINNED = re.compile(r"^([a-z0-9-]+)(?:\[[a-z0-9,]+\])?==([0-9a-z.]+)", re.MULTILINE)
+TESTS = "tests/requirements.txt"
+RESTORATION = {"basicsr", "torch", "torchvision"}
+"""Packages that an image with MODELS=free leaves out."""
+
+_PINNED = re.compile(r"([a-z0-9-]+)(?:\[[a-z0-9,]+\])?==([0-9][0-9a-z.]*)")
 _BESIDE = (
-    "LICENSE", "requirements.txt", "requirements-gpu.txt", "docker/facecraft", "docker/load.py",
-    "docker/models.py", "docker/overrides.txt", "docker/packages.sh", "docker/ready.py",
+    "LICENSE", "requirements.txt", "requirements-gpu.txt", "docker/excludes-free.txt", "docker/excludes.txt",
+    "docker/facecraft", "docker/load.py", "docker/models.py", "docker/packages.sh", "docker/ready.py",
+    "docker/requirements-core.txt", "docker/requirements-torch.txt",
 )  # fmt: skip
 
 
 def context_files():
-    """Every file that a build may see: the three packages, and what the Dockerfiles name beside them."""
+    """Every file that a build may see: the three packages, and what the Dockerfile copies beside them."""
     packages = [path for name in ("handler", "sources", "pipeline") for path in (ROOT / name).rglob("*")]
     code = [path for path in packages if path.is_file() and "__pycache__" not in path.parts]
     return sorted([*_BESIDE, *(path.relative_to(ROOT).as_posix() for path in code)])
 
 
-def pins(variant):
-    """The service's packages with their versions, and the names of those that only tests and checks need."""
-    name = "requirements-gpu.txt" if variant == "gpu" else "requirements.txt"
-    service, tests = (ROOT / name).read_text().split(TESTS)
-    return dict(_PINNED.findall(service)), {package for package, _ in _PINNED.findall(tests)}
+def pins(name):
+    """The packages of a requirements file and of those that it includes, with their versions.
+
+    ValueError if a line is neither a pinned package nor an include.
+    """
+    found = {}
+    for line in (ROOT / name).read_text().splitlines():
+        if line.startswith("-r "):
+            found |= pins((Path(name).parent / line[3:]).as_posix())
+        elif match := _PINNED.fullmatch(line):
+            found[match[1]] = match[2]
+        elif line and not line.startswith("#"):
+            raise ValueError(f"{name}: {line} is not a pinned package")
+    return found
+
+
+def service_pins(variant):
+    """The packages of the image for `cpu` or `gpu`, with their versions."""
+    return pins("requirements-gpu.txt" if variant == "gpu" else "requirements.txt")

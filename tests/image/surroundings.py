@@ -34,9 +34,10 @@ COPY --from=probe /answers /
 
 
 def argument(variant, name):
-    """The default of a Dockerfile's argument."""
-    text = (ROOT / "docker" / f"Dockerfile.{variant}").read_text()
-    return re.search(rf"^ARG {name}=(\S+)$", text, re.MULTILINE)[1]
+    """The default of an argument of the Dockerfile: that of the variant's own stage, else the global one."""
+    common, *stages = re.split(r"^FROM .* AS (\S+)$", (ROOT / "docker" / "Dockerfile").read_text(), flags=re.MULTILINE)
+    own = dict(zip(stages[::2], stages[1::2], strict=True))[f"base-{variant}"]
+    return re.search(rf"^ARG {name}=(\S+)$", own + common, re.MULTILINE)[1]
 
 
 def flags(variant, models, given):
