@@ -1,4 +1,4 @@
-"""`make demo`: starts the service on a fresh inbox, drops the sample photos in, shows what came out, and stops it."""
+"""`make demo`: starts the service on an empty inbox, drops sample photos in, shows the results, and stops it."""
 
 import json
 import os
@@ -28,11 +28,15 @@ PHOTO_SECONDS = 120
 
 
 class DemoFailedError(Exception):
-    """The service did not do what the demo shows; the message says what."""
+    """The service did not do what the demo expects; the message says what is missing."""
 
 
 def main() -> int:
-    """0 where every photo has its report."""
+    """Run the demo.
+
+    Returns:
+        The exit code: 0 if every photo got its report, else 1.
+    """
     console = Console(width=None if sys.stdout.isatty() else 160)
     photos = sorted(path for path in SAMPLES.iterdir() if path.suffix in {".jpg", ".png", ".webp"})
     shutil.rmtree(ROOT / "demo", ignore_errors=True)
@@ -44,7 +48,7 @@ def main() -> int:
     try:
         _show(console, photos, port, service)
     except DemoFailedError as error:
-        console.print(f"demo: {error}. The service's log is {_short(LOG)}:", markup=False)
+        console.print(f"demo: {error}. The end of the service's log, {_short(LOG)}:", markup=False)
         console.print("\n".join(LOG.read_text().splitlines()[-20:]), markup=False, highlight=False)
         return 1
     finally:
@@ -62,10 +66,10 @@ def _stop(service: subprocess.Popen[bytes]) -> None:
 
 
 def _show(console: Console, photos: list[Path], port: int, service: subprocess.Popen[bytes]) -> None:
-    console.print(f"Starting the service on {_short(INBOX)}: the models load")
+    console.print(f"Starting the service on {_short(INBOX)} and loading the models")
     begun = time.monotonic()
     _wait(lambda: _ready(port), READY_SECONDS, service, lambda: "the service is not ready")
-    console.print(f"Ready after {time.monotonic() - begun:.1f} s. Dropping {len(photos)} photos into {_short(INBOX)}")
+    console.print(f"Ready after {time.monotonic() - begun:.1f} s. Copying {len(photos)} photos into {_short(INBOX)}")
     begun = time.monotonic()
     for photo in photos:
         shutil.copy(photo, INBOX)
@@ -78,18 +82,18 @@ def _show(console: Console, photos: list[Path], port: int, service: subprocess.P
 
 
 def _follow(console: Console, photos: list[Path], service: subprocess.Popen[bytes]) -> None:
-    """Wait for every report; name each as it comes."""
-    told: set[str] = set()
+    """Wait for every report; print each photo as its report appears."""
+    reported: set[str] = set()
 
     def all_here() -> bool:
         for photo in photos:
-            if photo.name not in told and _report(photo).exists():
-                told.add(photo.name)
-                console.print(f"  {len(told)}/{len(photos)} {photo.name}", highlight=False)
-        return len(told) == len(photos)
+            if photo.name not in reported and _report(photo).exists():
+                reported.add(photo.name)
+                console.print(f"  {len(reported)}/{len(photos)} {photo.name}", highlight=False)
+        return len(reported) == len(photos)
 
     def missing() -> str:
-        return "no report for " + ", ".join(photo.name for photo in photos if photo.name not in told)
+        return "no report for " + ", ".join(photo.name for photo in photos if photo.name not in reported)
 
     _wait(all_here, PHOTO_SECONDS * len(photos), service, missing)
 
@@ -106,7 +110,7 @@ def _wait(done: Callable[[], bool], seconds: float, service: subprocess.Popen[by
 
 def _table(reports: dict[str, dict[str, Any]]) -> Table:
     stages = list(dict.fromkeys(stage for report in reports.values() for stage in report.get("stages_ms", {})))
-    table = Table("photo", "portraits", *stages, title="what each stage took, in ms")
+    table = Table("photo", "portraits", *stages, title="time per stage in ms")
     for name, report in reports.items():
         times = report.get("stages_ms", {})
         outputs = "\n".join(output["name"] for output in report.get("outputs", []))
@@ -128,7 +132,7 @@ def _ready(port: int) -> bool:
 
 
 def _env(port: int) -> dict[str, str]:
-    """The user's settings of the models stay; the folders and the port are the demo's."""
+    """The demo's own folders and port; of the user's settings only those that say where the models are."""
     ours = {"INBOX": str(INBOX), "OUTBOX": str(OUTBOX), "PORT": str(port), "SOURCES": "folder"}
     kept = {
         name: value

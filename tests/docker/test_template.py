@@ -68,7 +68,7 @@ def test_only_messages_that_were_not_settled_come_again_and_not_for_ever(templat
 
 
 def test_the_function_may_do_what_readme_says_and_no_more(template):
-    readme = (ROOT / "README.md").read_text("utf-8")
+    readme = (ROOT / "sources" / "README.md").read_text("utf-8")
     (policy,) = re.findall(r"```json\n(\{\"Version\": \"2012-10-17\".*?)```", readme, re.DOTALL)
     allowed = {action for each in statements(template) for action in _list(each["Action"])}
     assert allowed == set(re.findall(r"s3:\w+", policy))

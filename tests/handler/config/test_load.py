@@ -289,7 +289,7 @@ def test_every_setting_is_documented_with_its_default():
 
 
 def test_the_readme_holds_the_table_of_settings():
-    readme = (ROOT / "README.md").read_text("utf-8")
+    readme = (ROOT / "handler" / "README.md").read_text("utf-8")
     assert settings_table() in readme, "paste what handler.config.load.settings_table() returns"
 
 

@@ -243,7 +243,7 @@ def test_the_key_opens_and_is_never_told():
 
 
 def test_boto3_sends_the_key_as_the_readme_says(pytestconfig):
-    readme = (pytestconfig.rootpath / "README.md").read_text("utf-8")
+    readme = (pytestconfig.rootpath / "handler" / "README.md").read_text("utf-8")
     (hook,) = re.findall(r"^client\.meta\.events\.register\(.*\)$", readme, re.MULTILINE)
     with Desk(loopback=False, key=KEY) as desk:
         client = boto3_client(desk.url)

@@ -1,4 +1,4 @@
-"""The files that the README gives for AWS, put to use on a server that plays it."""
+"""The files that sources/README.md gives for AWS, used on a server that emulates it."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 
 from tests.sources.sqs.sqs_helpers import Cloud
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+README = (Path(__file__).parents[2] / "sources" / "README.md").read_text("utf-8")
 ACCOUNT = "arn:aws:sqs:eu-central-1:123456789012"
 
 
@@ -20,19 +20,19 @@ def cloud():
     cloud.close()
 
 
-def given(words):
-    """The JSON in the README that has these words."""
+def example(words):
+    """The one JSON example of the document that has these words, parsed."""
     (found,) = [text for text in re.findall(r"```json\n(.*?)```", README, re.DOTALL) if words in text]
     return json.loads(found)
 
 
-def test_queue_and_notification_are_taken_as_they_stand_there_and_bring_a_photo(cloud):
+def test_queue_and_notification_announce_a_photo(cloud):
     cloud.sqs.create_queue(QueueName="photos-dead", Attributes={"MessageRetentionPeriod": "1209600"})
-    url = cloud.sqs.create_queue(QueueName="photos", Attributes=given("RedrivePolicy"))["QueueUrl"]
+    url = cloud.sqs.create_queue(QueueName="photos", Attributes=example("RedrivePolicy"))["QueueUrl"]
     with suppress(cloud.s3.exceptions.BucketAlreadyOwnedByYou):  # all servers of this process play one cloud
         cloud.s3.create_bucket(Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    told = given("QueueConfigurations")
-    cloud.s3.put_bucket_notification_configuration(Bucket="photos", NotificationConfiguration=told)
+    notification = example("QueueConfigurations")
+    cloud.s3.put_bucket_notification_configuration(Bucket="photos", NotificationConfiguration=notification)
     cloud.sqs.purge_queue(QueueUrl=url)
 
     for key in ("elsewhere/anna.jpg", "in/anna.jpg"):
@@ -41,15 +41,15 @@ def test_queue_and_notification_are_taken_as_they_stand_there_and_bring_a_photo(
     assert json.loads(message["Body"])["Records"][0]["s3"]["object"]["key"].endswith("anna.jpg")
 
 
-def test_the_queue_s_policies_name_its_own_places(cloud):
-    attributes = given("RedrivePolicy")
+def test_queue_policies_name_the_queues(cloud):
+    attributes = example("RedrivePolicy")
     (statement,) = json.loads(attributes["Policy"])["Statement"]
-    (notification,) = given("QueueConfigurations")["QueueConfigurations"]
+    (notification,) = example("QueueConfigurations")["QueueConfigurations"]
     assert statement["Resource"] == notification["QueueArn"] == f"{ACCOUNT}:photos"
     assert json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"] == f"{ACCOUNT}:photos-dead"
 
 
-def test_the_smallest_policy_is_one(cloud):
-    policy = json.dumps(given("s3:ListBucket"))
+def test_smallest_policy_is_accepted(cloud):
+    policy = json.dumps(example("s3:ListBucket"))
     made = cloud.client("iam").create_policy(PolicyName="facecraft", PolicyDocument=policy)
     assert made["Policy"]["PolicyName"] == "facecraft"

@@ -1,11 +1,11 @@
-"""What README.md says of the models is what their cards say."""
+"""The table of models in pipeline/README.md is what their cards say."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.models.catalog import REGISTRY
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "pipeline" / "README.md"
 FREE = ("landmarks_5", "mmod", "u2net_human_seg")
 """What the `-free` images hold; tests/test_images.py compares it."""
 
@@ -16,6 +16,6 @@ def row(card):
     return f"| {card.purpose} | `{card.file}` | {round(card.bytes / 1e6)} MB | {images} | {card.licence} | {source} |"
 
 
-def test_every_model_stands_there_with_its_size_source_and_licence():
+def test_models_table_matches_the_catalog():
     table = "".join(f"{row(card)}\n" for card in REGISTRY)
     assert table in README.read_text("utf-8"), table
