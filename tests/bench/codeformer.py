@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.bench.machine import machine
+from tests.bench.common.machine import machine
+from tests.bench.common.weights import codeformer_weights
 
 Run = Callable[[float], tuple[np.ndarray, np.ndarray]]
 """From a fidelity to a picture (512 x 512 x 3, 0..255) and its codes."""
@@ -108,7 +109,7 @@ class Side:
 
 def run(models: Path, rounds: int, threads: int = 2) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        weights = _weights(models, Path(folder))
+        weights = codeformer_weights(models, Path(folder))
         sides = [Side(name, weights, threads, Path(folder)) for name in SIDES]
         print(f"\n{machine()}, {threads} threads; weights {weights.name}; seconds a face, medians of {rounds}")
         print(f"{'fidelity':>8} {'plain':>7} {'ours':>7} {'ratio':>6} {'(pairs)':>14} {'CPU':>6} {'PSNR':>7} codes")
@@ -116,16 +117,6 @@ def run(models: Path, rounds: int, threads: int = 2) -> None:
             print(row(fidelity, sides, rounds), flush=True)
         for side in sides:
             side.close()
-
-
-def _weights(models: Path, folder: Path) -> Path:
-    published = models / "codeformer" / "codeformer.pth"
-    if published.exists():
-        return published
-    from tests.pipeline.restore.codeformer_weights import save
-
-    save(folder / "random")
-    return folder / "random"
 
 
 def row(fidelity: float, sides: list[Side], rounds: int) -> str:

@@ -21,7 +21,7 @@ import psutil
 
 from pipeline.recipe import Recipe
 from pipeline.types import Limits
-from tests.bench.machine import machine
+from tests.bench.common.machine import machine
 from tests.support.runtime_api import RuntimeApi
 
 PHOTO = Path(__file__).parents[1] / "portraits" / "grace_hopper.jpg"

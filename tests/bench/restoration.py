@@ -29,7 +29,8 @@ from pipeline.models.catalog import card, locate  # noqa: E402
 from pipeline.restore.restoration import SIDE, to_template_from  # noqa: E402
 from pipeline.restore.restorer import Restorer  # noqa: E402
 from pipeline.types import Limits, Pixels, Points  # noqa: E402
-from tests.bench.machine import machine  # noqa: E402
+from tests.bench.common.machine import machine  # noqa: E402
+from tests.bench.common.weights import codeformer_weights  # noqa: E402
 
 SAMPLES = Path(__file__).parents[1] / "portraits"
 LEAST_EYES = 90.0
@@ -110,7 +111,7 @@ def run(models: Path, folder: Path, fidelity: float) -> None:
     identity = Identity(locate(models, card("identity")))
     every = list(faces(folder, models))
     with tempfile.TemporaryDirectory() as temporary:
-        weights = _weights(models, Path(temporary))
+        weights = codeformer_weights(models, Path(temporary))
         restorer = Restorer(weights, "auto")
         print(f"{machine()}; {restorer.device}; weights {weights.name}; fidelity {fidelity:g}; {len(every)} faces")
         print(f"{'degraded by':24} {'PSNR':>15} {'SSIM':>13} {'NIQE':>15} {'identity':>13}")
@@ -133,16 +134,6 @@ def row(
         after.append(figures(clean, restore(picture), identity))
     cells = zip(np.mean(before, axis=0), np.mean(after, axis=0), (".2f", ".3f", ".2f", ".3f"), strict=True)
     return f"{kind:24}" + "  ".join(f"{old:{form}} -> {new:{form}}" for old, new, form in cells)
-
-
-def _weights(models: Path, folder: Path) -> Path:
-    published = locate(models, card("codeformer"))
-    if published.exists():
-        return published
-    from tests.pipeline.restore.codeformer_weights import save
-
-    save(folder / "random (plumbing only)")
-    return folder / "random (plumbing only)"
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from pipeline.models.model_set import ModelSet
 from pipeline.pipeline import PortraitPipeline
 from pipeline.recipe import Recipe
 from pipeline.types import Limits
-from tests.bench.machine import machine
-from tests.bench.original import Original
+from tests.bench.common.machine import machine
+from tests.bench.common.original import Original
 
 PORTRAIT = Path(__file__).parents[1] / "portraits" / "portrait_glasses_busy_bg.jpg"
 

@@ -18,13 +18,14 @@ from handler.models import libraries
 
 libraries.prepare()  # before anything imports rembg or onnxruntime
 
-from pipeline.models.catalog import Verified, card, locate  # noqa: E402 - see above
-from tests.bench.machine import machine  # noqa: E402
+from pipeline.models.catalog import Verified, card  # noqa: E402 - see above
+from tests.bench.common.machine import machine  # noqa: E402
+from tests.bench.common.weights import codeformer_weights  # noqa: E402
 from tests.conftest import model_set  # noqa: E402
 
 
 def start(models: Path, weights: Path | None) -> None:
-    """Load a studio in this process; prints seconds and MB."""
+    """Load the pipeline in this process; prints seconds and MB."""
     built = model_set(models, cutout="u2netp")
     begun = time.perf_counter()
     if weights:
@@ -45,12 +46,7 @@ def measured(models: Path, weights: Path | None, rounds: int) -> tuple[float, fl
 
 def run(models: Path, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        weights = locate(models, card("codeformer"))
-        if not weights.exists():
-            from tests.pipeline.restore.codeformer_weights import save
-
-            weights = Path(folder) / "random"
-            save(weights)
+        weights = codeformer_weights(models, Path(folder))
         print(f"{machine()}; medians of {rounds}")
         for name, file in (("restoration off", None), ("restoration on", weights)):
             seconds, memory = measured(models, file, rounds)

@@ -11,10 +11,11 @@ import numpy as np
 from pipeline.image.affine import scale_of
 from pipeline.image.decode import decode
 from pipeline.types import Limits
-from tests.bench.quality import composites, photos, sides
-from tests.bench.quality.composites import Composite, CutOut
-from tests.bench.quality.copies import reduced
-from tests.bench.quality.photos import Shot
+from tests.bench.quality import sides
+from tests.bench.quality.inputs import composites, photos
+from tests.bench.quality.inputs.composites import Composite, CutOut
+from tests.bench.quality.inputs.copies import reduced
+from tests.bench.quality.inputs.photos import Shot
 from tests.bench.quality.reader import Found, Reader
 from tests.bench.quality.sides import Delivered
 

@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 
 from pipeline.image.affine import apply
-from tests.bench.quality import colours, copies, files, framing
 from tests.bench.quality.bench import Bench, Pair, enlargement
-from tests.bench.quality.photos import Shot, made
+from tests.bench.quality.inputs import copies
+from tests.bench.quality.inputs.photos import Shot, made
+from tests.bench.quality.measures import colours, files, framing
 from tests.bench.quality.reader import Found, described
 from tests.bench.quality.sides import Delivered
 from tests.bench.quality.table import Row, figures, hits, mean, median, p90, spread, worst

@@ -4,10 +4,11 @@ import cv2
 import numpy as np
 
 from pipeline.image.affine import apply
-from tests.bench.quality import colours, copies, framing, matting
 from tests.bench.quality.bench import Bench
-from tests.bench.quality.composites import Composite
-from tests.bench.quality.photos import Shot, made
+from tests.bench.quality.inputs import copies
+from tests.bench.quality.inputs.composites import Composite
+from tests.bench.quality.inputs.photos import Shot, made
+from tests.bench.quality.measures import colours, framing, matting
 from tests.bench.quality.sides import Delivered
 from tests.bench.quality.table import Row, figures, hits, mean, median, p90, worst
 

@@ -16,7 +16,7 @@ from pipeline.pipeline import PortraitPipeline
 from pipeline.recipe import Recipe
 from pipeline.stopwatch import Stopwatch
 from pipeline.types import Limits, Result
-from tests.bench.original import Drawn, NoFaceError, Original, encoded
+from tests.bench.common.original import Drawn, NoFaceError, Original, encoded
 
 GREY = (240, 240, 240)
 

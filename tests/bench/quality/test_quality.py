@@ -8,7 +8,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from pipeline.image.affine import apply
-from tests.bench.quality import colours, composites, copies, files, framing, grounds, matting, photos, reader, table
+from tests.bench.quality import reader, table
+from tests.bench.quality.inputs import composites, copies, grounds, photos
+from tests.bench.quality.measures import colours, files, framing, matting
 
 
 def disc(radius=40, side=160):

@@ -15,9 +15,9 @@ from pymatting import estimate_alpha_cf, estimate_foreground_ml
 from pipeline.cutout import segment
 from pipeline.face import geometry
 from pipeline.pipeline import PortraitPipeline
-from tests.bench.quality import grounds
-from tests.bench.quality.copies import reduced
-from tests.bench.quality.photos import Shot, made
+from tests.bench.quality.inputs import grounds
+from tests.bench.quality.inputs.copies import reduced
+from tests.bench.quality.inputs.photos import Shot, made
 
 _CUT_SIDE = 640
 _LEAST = 400

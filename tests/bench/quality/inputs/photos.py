@@ -12,7 +12,7 @@ from pipeline.errors import PhotoRejected
 from pipeline.image.decode import decode
 from pipeline.types import Limits
 
-SAMPLES = Path(__file__).parents[2] / "portraits"
+SAMPLES = Path(__file__).parents[3] / "portraits"
 LABELS = Path(__file__).with_name("labels.tsv")
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif", ".tif", ".tiff"}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from tests.bench.quality.photos import SAMPLES
+from tests.bench.quality.inputs.photos import SAMPLES
 
 Ground = Callable[[int, int], np.ndarray]
 """Height and width to H x W x 3, RGB."""

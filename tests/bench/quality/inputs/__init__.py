@@ -1,0 +1,1 @@
+"""The photos to measure on: the samples, and what is made of them."""
