@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from handler import __version__
 from handler.cli import commands
-from handler.cli.pid1 import leave_pid_1
 from handler.cli.replay import NOT_DONE, Selection
 from handler.config.load import SettingsError, in_lambda
 from handler.http.server import ServerError
@@ -154,5 +153,4 @@ def wants_function(arguments: Sequence[str], environ: Mapping[str, str] | None =
 if __name__ == "__main__":
     if wants_function(sys.argv[1:]):
         commands.function()
-    leave_pid_1()
     sys.exit(main())

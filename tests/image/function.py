@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.image.docker import docker, proved
+from tests.image.docker import docker, inspected, proved
 from tests.image.service import CONFINED, PORTRAITS
 from tests.support import rie
 
@@ -29,8 +29,9 @@ def a_function(image, folder, photo):
     """One call with a photo in it; the emulator is mounted, since it is no part of the image."""
     emulator = shutil.copy(rie.fetch(), Path(folder) / "rie")
     mount = ("--mount", f"type=bind,source={emulator},target=/rie,readonly", "--entrypoint", "/rie")
-    command = (*LISTEN, "python", "-m", "handler", "watch")
-    started = docker("run", "--detach", "--user", USER, *CONFINED, *mount, image, *command)
+    config = inspected(image)["Config"]
+    command = (*config["Entrypoint"], *config["Cmd"])
+    started = docker("run", "--detach", "--user", USER, *CONFINED, *mount, image, *LISTEN, *command)
     container = started.stdout.strip()
     event = json.dumps({"image": base64.b64encode((PORTRAITS / photo).read_bytes()).decode()})
     try:
