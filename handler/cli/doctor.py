@@ -16,10 +16,10 @@ from handler.outbox.reports import REPLAY, Report, known_sums, read_report
 from handler.workers import child
 from handler.workers.messages import Changed, Faulted, Job, Refused, Reply, Same
 from pipeline.errors import PhotoRejected
+from pipeline.formats.completeness import is_complete
 from pipeline.image.probe import open_photo
 from pipeline.image.provenance import refuse_own
 from sources.filters import photo_of, why_ignored
-from sources.folder.completeness import is_complete
 from sources.folder.snapshot import FileSnapshot, NotAPhoto, is_complete_file, take_snapshot
 from sources.stores.base import Blob, Conflict
 from sources.stores.location import store_at

@@ -30,9 +30,9 @@ from handler.telemetry.metrics import Counted, Metrics
 from handler.workers import child
 from handler.workers.pool import ModelPool
 from handler.workers.process import Load
+from pipeline.formats.completeness import is_complete
 from pipeline.models.catalog import Verified
 from pipeline.models.model_set import ModelSet
-from sources.folder.completeness import is_complete
 from sources.folder.source import FolderSource
 from sources.stores.local import FileStore
 from sources.stores.location import store_at

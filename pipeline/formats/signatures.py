@@ -1,9 +1,9 @@
-"""What bytes are, by their first bytes: the names of files are never asked."""
+"""Which format a file has, by its first bytes; its name is never asked."""
 
 import re
 from typing import Final
 
-READABLE: Final = (
+SIGNATURES: Final = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"GIF87a", "GIF"),
@@ -15,7 +15,7 @@ READABLE: Final = (
     (b"MM\0+", "TIFF"),
 )
 
-KNOWN: Final = (
+UNSUPPORTED_SIGNATURES: Final = (
     (b"8BPS", "Photoshop PSD"),
     (b"\0\0\1\0", "Windows icon"),
     (b"\0\0\2\0", "Windows cursor"),
@@ -54,19 +54,22 @@ _HEVC: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 _AVIF: Final = frozenset({b"avif", b"avis"})
 
 
-def readable_as(data: bytes) -> str | None:
-    """Pillow's name of the format that the bytes claim to be; None where it is not one that is read here."""
+def detect_format(data: bytes) -> str | None:
+    """Pillow's name of the format that the bytes claim to be; None if it is not one that is read here.
+
+    16 bytes are enough for all but AVIF and HEIF, whose brands lie in the first KB.
+    """
     if data.startswith(b"RIFF"):
         return "WEBP" if data[8:12] == b"WEBP" else None
-    if data[4:8] == b"ftyp":
-        return _container(data)
-    return next((name for magic, name in READABLE if data.startswith(magic)), None)
+    if is_iso_bmff(data):
+        return _iso_bmff_format(data)
+    return next((name for magic, name in SIGNATURES if data.startswith(magic)), None)
 
 
-def known_as(data: bytes) -> str | None:
-    """The name, for people, of a picture or video format that is not read here; None where the bytes are neither."""
+def unsupported_format(data: bytes) -> str | None:
+    """The name, for people, of a picture or video format that is not read here; None if the bytes are neither."""
     head = data[:4096]
-    if head[4:8] == b"ftyp":
+    if is_iso_bmff(head):
         return "Canon RAW" if head[8:11] == b"crx" else "video"
     if head.startswith(b"RIFF"):
         return "AVI video" if head[8:12] == b"AVI " else None
@@ -74,14 +77,29 @@ def known_as(data: bytes) -> str | None:
         return "Netpbm"
     if _SVG.match(head) and b"<svg" in head:
         return "SVG"
-    return next((name for magic, name in KNOWN if head.startswith(magic)), None)
+    return next((name for magic, name in UNSUPPORTED_SIGNATURES if head.startswith(magic)), None)
 
 
-def _container(data: bytes) -> str | None:
+def is_iso_bmff(data: bytes) -> bool:
+    """True for the container of HEIF, AVIF and MP4."""
+    return data[4:8] == b"ftyp"
+
+
+def webp_length(data: bytes) -> int:
+    """The file's length in bytes as its RIFF header states it."""
+    return 8 + int.from_bytes(data[4:8], "little")
+
+
+def bmp_length(data: bytes) -> int:
+    """The file's length in bytes as its header states it."""
+    return int.from_bytes(data[2:6], "little")
+
+
+def _iso_bmff_format(data: bytes) -> str | None:
     """AVIF and HEIF share one container: the brands tell them apart, the major one first."""
     size = min(int.from_bytes(data[:4], "big"), 1024)
-    for at in (8, *range(16, size - 3, 4)):
-        brand = data[at : at + 4]
+    for offset in (8, *range(16, size - 3, 4)):
+        brand = data[offset : offset + 4]
         if brand in _HEVC:
             return "HEIF"
         if brand in _AVIF:

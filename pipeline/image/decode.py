@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageChops
 
-from pipeline.formats.containers import has_end_mark, jpeg_layout
+from pipeline.formats.jpeg import END_MARK, has_end_mark, jpeg_layout
 from pipeline.image.bit_depth import is_deep, scale_transparent_colour, to_8_bit
 from pipeline.image.colour import display_p3, is_grey, plain, to_srgb
 from pipeline.image.errors import reading
@@ -17,7 +17,6 @@ from pipeline.types import Limits, Photo, Pixels
 
 Colour = tuple[int, int, int]
 
-_END: Final = b"\xff\xd9"
 _ONES: Final = b"\xff\0" * 64
 _BAND: Final = 64  # rows; small enough for the processor's cache, 3x faster than a copy of the whole
 
@@ -67,7 +66,7 @@ def _loaded_without_end_mark(data: bytes) -> Image.Image:
     """
     if not jpeg_layout(data).simple:
         raise OSError("image file is truncated")
-    marked, padded = (Image.open(io.BytesIO(data + more + _END), formats=("JPEG",)) for more in (b"", _ONES))
+    marked, padded = (Image.open(io.BytesIO(data + more + END_MARK), formats=("JPEG",)) for more in (b"", _ONES))
     if ImageChops.difference(marked, padded).getbbox() is not None:
         raise OSError("image file is truncated")
     return marked

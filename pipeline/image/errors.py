@@ -11,7 +11,7 @@ from typing import Final
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import PhotoRejected
-from pipeline.formats.containers import ends_early
+from pipeline.formats.truncation import ends_early
 from pipeline.types import Limits
 
 BAD_DATA: Final = (

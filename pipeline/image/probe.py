@@ -8,8 +8,8 @@ import pillow_heif
 from PIL import Image, PngImagePlugin
 
 from pipeline.errors import PhotoRejected
-from pipeline.formats.containers import MAX_SCANS, MAX_SEGMENTS, jpeg_layout
-from pipeline.formats.signatures import known_as, readable_as
+from pipeline.formats.jpeg import MAX_SCANS, MAX_SEGMENTS, jpeg_layout
+from pipeline.formats.signatures import detect_format, unsupported_format
 from pipeline.formats.tiff import check_tiff
 from pipeline.image.errors import reading, too_many_pixels
 from pipeline.types import Limits
@@ -70,9 +70,9 @@ def _identify(data: bytes, limits: Limits) -> str:
     if len(data) > limits.max_bytes:
         limit = f"the limit is {limits.max_bytes / _MIB:g} MB, FACECRAFT_MAX_UPLOAD_SIZE_MB"
         raise PhotoRejected("too_large", f"{len(data) / _MIB:.1f} MB; {limit}")
-    if kind := readable_as(data):
+    if kind := detect_format(data):
         return kind
-    if name := known_as(data):
+    if name := unsupported_format(data):
         raise PhotoRejected("unsupported_format", name)
     raise PhotoRejected("not_an_image", f"it begins with {data[:8]!r}")
 

@@ -17,8 +17,8 @@ from handler.outbox.paths import report_path
 from handler.outbox.reports import ReportStore
 from handler.processing.outcome import Outcome, Skipped
 from handler.processing.worker import Workers
+from pipeline.formats.completeness import is_complete
 from sources.events import Event
-from sources.folder.completeness import is_complete
 from sources.folder.scanner import FolderScanner
 from sources.folder.source import FolderSource
 from sources.stores.local import FileStore

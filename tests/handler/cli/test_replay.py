@@ -14,7 +14,7 @@ from handler.outbox.paths import report_path
 from handler.processing.outcome import Done, Skipped
 from handler.processing.worker import Workers
 from handler.workers.process import WorkerDied
-from sources.folder.completeness import is_complete
+from pipeline.formats.completeness import is_complete
 from sources.folder.scanner import FolderScanner
 from sources.folder.source import FolderSource
 from tests.handler.fakes import MAX_ATTEMPTS, FakePool, done, refused

@@ -19,9 +19,9 @@ from handler.processing.locks import PhotoLocks
 from handler.processing.outcome import name_of
 from handler.processing.process import Process
 from handler.processing.worker import Workers
+from pipeline.formats.completeness import is_complete
 from pipeline.image.provenance import owner_of
 from pipeline.types import Limits
-from sources.folder.completeness import is_complete
 from sources.folder.source import FolderSource
 from sources.stores.local import FileStore
 from tests.chaos.audit import snapshot

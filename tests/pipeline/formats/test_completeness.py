@@ -1,4 +1,4 @@
-"""A file is whole by its own trailer, or it waits."""
+"""Whether a file is complete by its own end; a part of one never is."""
 
 import io
 from functools import cache
@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sources.folder.completeness import is_complete
+from pipeline.formats.completeness import is_complete
+from pipeline.formats.reading import reader
 
 PORTRAITS = Path(__file__).parents[2] / "portraits"
 WITH_TRAILER = ("JPEG", "progressive", "exif", "restarts", "PNG", "GIF", "animated", "WEBP", "BMP", "HEIF", "AVIF")
 
 
 def whole(data: bytes) -> bool:
-    return is_complete(len(data), lambda offset, length: data[offset : offset + length])
+    return is_complete(len(data), reader(data))
 
 
 def picture() -> Image.Image:
@@ -117,3 +118,10 @@ def test_the_sample_portraits_are_complete_and_their_parts_are_not(path):
     data = path.read_bytes()
     assert whole(data)
     assert not any(whole(data[: len(data) * part // 16]) for part in range(16))
+
+
+@pytest.mark.parametrize("kind", WITH_TRAILER)
+def test_is_complete_of_a_file_that_shrinks_meanwhile_is_false(kind):
+    data = sample(kind)
+    for left in (0, 1, 20, len(data) // 2):
+        assert not is_complete(len(data), reader(data[:left]))
