@@ -78,7 +78,7 @@ class Doctor:
             snapshot = take_snapshot(self._root, path)
         except NotAPhoto as error:
             return Verdict(False, f"is ignored: it is {error}")
-        report, _ = read_report(self._outbox, path)
+        report = read_report(self._outbox, path).content
         if snapshot is None:
             return self._gone(path, report)
         marker, in_work = self._attempts.find(path)

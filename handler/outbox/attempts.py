@@ -5,6 +5,7 @@ A marker is written before the work and removed with the report. Not synced: a p
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,10 @@ from sources.stores.base import STATE, Conflict, Lease, Outbox
 
 SERVICES: Final = f"{STATE}/services"
 _MAX_ERROR: Final = 2000
+_EXCLUSIVE_SECONDS: Final = 15.0
+"""How long after `begin` no other service can have taken the photo, whatever happens to this one: its lease is at most
+15 s old then, and in a bucket a lease of less than 35 s counts as living."""
+
 _CRASHED: Final = "processing_crashed"
 
 
@@ -39,6 +44,24 @@ class Marker:
     replaces: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """`number` counts from 1. `first`: no marker stood. `clean`: so no image of this photo can lie in the outbox that
+    its report does not name. `exclusive_until`: until then (monotonic clock) no other service can have taken the photo.
+
+    A marker stands before an image is written, and until the report names that or it was removed again. In a folder it
+    proves nothing: a power cut may take the marker and leave the image.
+    """
+
+    number: int
+    first: bool
+    clean: bool
+    exclusive_until: float
+
+    def is_exclusive(self) -> bool:
+        return time.monotonic() < self.exclusive_until
+
+
 class Attempts:
     """The markers of one outbox. OSError where it is full, read-only or away: then nothing is counted.
 
@@ -49,8 +72,11 @@ class Attempts:
         self._outbox, self._always_alone = outbox, always_alone
         self._service = uuid.uuid4().hex
         self._lock: Lease | None = None
-        self._coming_alive = threading.Lock()
+        self._leasing = threading.Lock()
         self._suspects: set[str] = set()
+        self._marked: set[str] = set()
+        self._unreported: set[str] = set()
+        self._tidying: set[str] = set()
 
     def close(self) -> None:
         """Give up the markers of this service, as if it had died."""
@@ -58,13 +84,15 @@ class Attempts:
             self._lock.close()
             self._lock = None
 
-    def begin(self, path: str, *, alone: bool = False) -> int:
-        """Mark the photo before it is worked on; gives this attempt's number, from 1.
-
-        InWork while another living service works on it.
-        """
+    def begin(self, path: str, *, alone: bool = False) -> Attempt:
+        """Mark the photo before it is worked on. InWork while another living service works on it."""
         self._come_alive()
+        if path in self._tidying:
+            raise Conflict(f"the outbox is tidied up after {path!r}")
+        exclusive_until = time.monotonic() + _EXCLUSIVE_SECONDS
         with self._outbox.lock(path):
+            if path not in self._marked and self._mark_first(path, alone=alone):
+                return Attempt(1, first=True, clean=self._outbox.conditional, exclusive_until=exclusive_until)
             marker, version = self._marker(path)
             if self._was_left(marker):
                 self._suspect(marker, version)
@@ -74,7 +102,20 @@ class Attempts:
                 marker, version = self._marker(path)
             marker = self._untold(marker)
             self._write(replace(marker, service=self._service, alone=alone), version)
-        return marker.attempts + 1
+        return Attempt(marker.attempts + 1, first=False, clean=False, exclusive_until=exclusive_until)
+
+    def _mark_first(self, path: str, *, alone: bool) -> bool:
+        """Whether no marker stood. It is written without asking first: mostly none does, and each request costs."""
+        try:
+            self._write(Marker(path, service=self._service, alone=alone), None)
+        except Conflict:
+            self._marked.discard(path)
+            return False
+        return True
+
+    def is_marked(self, path: str) -> bool:
+        """Whether a marker may stand that this service wrote, or has to take over from one that died."""
+        return path in self._marked or path in self._suspects
 
     def _was_left(self, marker: Marker) -> bool:
         """Whether a dead service had it in work. Conflict where that service lives."""
@@ -114,26 +155,37 @@ class Attempts:
         marker, version = self._marker(path)
         self._write(replace(marker, service=self._service, alone=False, replaces=replaces or ""), version)
 
-    def release(self, path: str) -> None:
-        """The work is given back, and nobody counts it."""
-        marker, version = self._marker(path)
-        if marker.service != self._service:
+    def publishing(self, path: str) -> None:
+        """Images are about to be written that no report names yet."""
+        self._unreported.add(path)
+
+    def release(self, path: str, tidy: Callable[[str], object] = lambda _path: None) -> None:
+        """The work is given back, and nobody counts it. `tidy` removes the images that no report names."""
+        marker, version = self._read(attempt_path(path))
+        if path in self._unreported and (marker is None or marker.service == self._service):
+            tidy(path)
+        if marker is None or marker.service != self._service:
+            self._forget(path)
             return
         if marker.attempts:
             self._write(replace(marker, service=None, alone=False), version)
+            self._unreported.discard(path)
         else:
             self._outbox.delete(attempt_path(path))
+            self._forget(path)
 
     def anew(self, path: str) -> None:
         """A report stands, and another photo lies there by now: none of its attempts is counted yet, and should this
         service end before it is begun, it is a suspect."""
         _, version = self._marker(path)
         self._write(Marker(path, service=self._service), version)
+        self._unreported.discard(path)
 
     def done(self, path: str) -> None:
         """Its report stands, or it is gone."""
         self._outbox.delete(attempt_path(path))
         self._suspects.discard(path)
+        self._forget(path)
 
     def find(self, path: str) -> tuple[Marker | None, bool]:
         """The photo's marker, and whether a living service works on it. Writes nothing."""
@@ -148,11 +200,11 @@ class Attempts:
         """Whether it was in work when a service died, and has to run alone."""
         return self._always_alone or path in self._suspects
 
-    def suspects(self, is_work: Callable[[str], bool]) -> set[str]:
+    def suspects(self, is_work: Callable[[str], bool], tidy: Callable[[str], object] = lambda _path: None) -> set[str]:
         """The photos that dead services had in work. Whom that befell alone is counted an attempt.
 
         Removes the markers of photos that are gone or settled (`is_work` says so: a service may die between a report
-        and its marker) and the lock files of dead services.
+        and its marker), once `tidy` has removed their images that no report names, and the lock files of dead services.
         """
         self._come_alive()
         for name in self._outbox.stamps(ATTEMPTS):
@@ -161,11 +213,21 @@ class Attempts:
                 continue
             with suppress(Conflict):  # a living service has it in work by now
                 if _is_over(is_work, marker.path):
-                    self._outbox.delete(f"{ATTEMPTS}/{name}", version)
+                    self._tidy(marker, version, tidy)
                 elif marker.service is not None:
                     self._suspect(marker, version)
         self._bury()
         return set(self._suspects)
+
+    def _tidy(self, marker: Marker, version: str | None, tidy: Callable[[str], object]) -> None:
+        """Nobody, in this service or another, works on the photo while its images are looked through."""
+        self._tidying.add(marker.path)
+        try:
+            self._write(replace(marker, service=self._service, alone=False), version)
+            tidy(marker.path)
+            self.done(marker.path)
+        finally:
+            self._tidying.discard(marker.path)
 
     def _suspect(self, marker: Marker, version: str | None) -> None:
         if marker.alone:  # still the dead service's: a suspect it stays, but that death is counted once
@@ -177,12 +239,10 @@ class Attempts:
 
     def _come_alive(self) -> None:
         """Hold this service's lock file; made again where someone emptied the outbox."""
-        place = _lock_path(self._service)
-        with self._coming_alive:
-            if self._lock is None or not self._outbox.exists(place):
-                self.close()
-                self._outbox.reap(place)  # where it stands after all
-                self._lock = self._outbox.claim(place)
+        with self._leasing:
+            if self._lock is None:
+                self._lock = self._outbox.claim(_lock_path(self._service))
+            self._lock.renew()
 
     def _lives(self, service: str | None) -> bool:
         return service is not None and self._outbox.is_claimed(_lock_path(service))
@@ -204,7 +264,13 @@ class Attempts:
             return None, None
         return _parsed(found.data), found.version
 
+    def _forget(self, path: str) -> None:
+        """No marker of this service stands any more."""
+        self._marked.discard(path)
+        self._unreported.discard(path)
+
     def _write(self, marker: Marker, replaces: str | None) -> None:
+        self._marked.add(marker.path)  # first: it may stand although no answer comes
         self._outbox.note(attempt_path(marker.path), json.dumps(asdict(marker)).encode("ascii"), replaces=replaces)
 
 

@@ -14,6 +14,11 @@ class Checksums:
     bytes: int
     sidecar_sha256: str | None = None
 
+    @property
+    def is_unknown(self) -> bool:
+        """Of a photo that could not be read."""
+        return self.sha256 is None and self.bytes == 0
+
 
 @dataclass(frozen=True, slots=True)
 class PhotoVersion:

@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from handler.outbox.metadata import provenance
+from handler.config.options import SIDECAR_BYTES
+from handler.outbox.metadata import SIDECAR_ETAG, SOURCE_ETAG, provenance
 from handler.outbox.paths import report_folder, report_path, report_paths, reported_path
 from handler.outbox.photo_version import Checksums
 from sources.filters import SIDECAR
@@ -28,11 +29,21 @@ _COARSE_NS: Final = 2_000_000_000
 """The tick of file systems whose times are whole seconds."""
 
 
-def read_report(outbox: Store, path: str) -> tuple[Report | None, str | None]:
-    """The report of the photo `path` and its version to replace; (None, version) where what stands is no report.
+@dataclass(frozen=True, slots=True)
+class StoredReport:
+    """What lies where a photo's report belongs: `content` is None where it is no report of ours, `version` where
+    nothing lies there. `metadata` as in `Blob`."""
 
-    OSError where it is no report and too large to be looked into.
-    """
+    content: Report | None = None
+    version: str | None = None
+    metadata: Mapping[str, str] | None = None
+
+
+NO_REPORT: Final = StoredReport()
+
+
+def read_report(outbox: Store, path: str) -> StoredReport:
+    """The report of the photo `path`. OSError where it is no report and too large to be looked into."""
     return _read(outbox, report_path(path))
 
 
@@ -44,12 +55,12 @@ def reports(outbox: Store, wanted: Callable[[str], bool] = lambda _path: True) -
     for place in sorted(outbox.list("reports")):  # at once: a folder that is written to meanwhile may list a name twice
         plain = reported_path(place)  # mostly the place says it, and what is not wanted need not be opened
         if plain is None or wanted(plain):
-            report, version = None, None
+            stored = StoredReport()
             with suppress(Conflict):  # a service writes it just now, so its photo is in work
-                report, version = _read(outbox, place)
-            path = reported_path(place, _source(report).get("uri"))
-            if path is not None and wanted(path) and report is not None and version is not None:
-                yield path, report, version
+                stored = _read(outbox, place)
+            path = reported_path(place, _source(stored.content).get("uri"))
+            if path is not None and wanted(path) and stored.content is not None and stored.version is not None:
+                yield path, stored.content, stored.version
 
 
 def last_changed(inbox: Store, path: str) -> int:
@@ -76,23 +87,33 @@ def digest(report: Report) -> str | None:
     return recipe.get("digest") if isinstance(recipe, Mapping) else None
 
 
+def _sidecar_etag(inbox: Store, path: str) -> str | None:
+    # read, not asked for: mostly there is none, and that costs one request this way and two the other
+    try:
+        return inbox.read(f"{path}{SIDECAR}", SIDECAR_BYTES).version
+    except FileNotFoundError:
+        return None
+    except TooLarge as error:
+        return error.etag
+
+
 def _source(report: Report | None) -> Mapping[str, Any]:
     source = report.get("source") if report else None
     return source if isinstance(source, Mapping) else {}
 
 
-def _read(outbox: Store, place: str) -> tuple[Report | None, str | None]:
+def _read(outbox: Store, place: str) -> StoredReport:
     try:
         blob = outbox.read(place, _MAX_BYTES)
     except FileNotFoundError:
-        return None, None
+        return StoredReport()
     except TooLarge as error:
         raise OSError(errno.EFBIG, f"has {error} and is no report of ours: move it away", place) from error
     try:
         report = json.loads(blob.data)
     except (ValueError, RecursionError):
-        return None, blob.version
-    return (report if isinstance(report, dict) else None), blob.version
+        report = None
+    return StoredReport(report if isinstance(report, dict) else None, blob.version, blob.metadata)
 
 
 def trusted_stamp(changed_ns: int, read_at_ns: int, granularity: int) -> int:
@@ -142,9 +163,20 @@ class ReportStore:
         stamp = self.outbox.stamped(report_path(path))
         return stamp is not None and abs(stamp - changed_ns) < self.granularity
 
-    def previous(self, path: str) -> tuple[Report | None, str | None]:
+    def read(self, path: str) -> StoredReport:
         """See `read_report`."""
         return read_report(self.outbox, path)
+
+    def done_version(self, path: str, stored: StoredReport, inbox: Store) -> str | None:
+        """The photo's etag, if the report is about exactly what lies in the inbox now; None where that is not so, or
+        cannot be told without reading the photo."""
+        about = stored.metadata or {}
+        checksums = known_sums(stored.content)
+        if not inbox.has_etags or SOURCE_ETAG not in about or checksums is None or checksums.is_unknown:
+            return None
+        if (etag := inbox.version(path)) != about[SOURCE_ETAG]:
+            return None
+        return etag if _sidecar_etag(inbox, path) == about.get(SIDECAR_ETAG) else None
 
     def restamp(
         self, path: str, stamp_ns: int, version: str | None = None, about: Mapping[str, str] | None = None

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from handler.outbox.metadata import provenance
 from handler.outbox.paths import portrait_stems, report_path
-from handler.outbox.reports import REPLAY, read_report
+from handler.outbox.reports import NO_REPORT, REPLAY, StoredReport, read_report
 from pipeline.errors import PhotoRejected
 from pipeline.image.provenance import owner_of
 from pipeline.types import Picture, Rendered
@@ -44,29 +44,36 @@ class OutboxWriter:
     outbox: Outbox
 
     @contextmanager
-    def turn(self, path: str, replaces: str | None) -> Iterator[None]:
+    def locked(self, path: str, replaces: StoredReport, *, exclusive: bool = False) -> Iterator[None]:
         """Around `publish` and `commit`: no other service writes for this photo meanwhile.
 
         Conflict where the report is no longer `replaces`: a slow service must not lay old images under a new report.
+        With `exclusive` no other service can have taken the photo since `replaces` was read, and where conditions guard
+        each write that is not asked again: a service that was faster all the same is found out by the first write.
         """
         with self.outbox.lock(path):
-            self._standing_report(path, replaces)
+            if not (exclusive and self.outbox.conditional):
+                self._check_report(path, replaces)
             yield
 
     def publish(
-        self, path: str, portraits: Sequence[Rendered], previous: Mapping[str, Any] | None = None
+        self, path: str, portraits: Sequence[Rendered], replaces: StoredReport = NO_REPORT
     ) -> list[list[Output]]:
         """Write the images of a photo; gives what the report says of each portrait's files.
 
         The PNG claims the name for both; what is another photo's, or nobody's, is left. All portraits of a photo share
-        one stem, its last one where that is still free to it. PhotoRejected(name_blocked) where every name is taken.
+        one stem, its last one where that is still free to it. `replaces` is the report that their report will replace.
+
+        Raises:
+            PhotoRejected: `name_blocked`, every name is taken.
+            Conflict: Another service was faster: another report stands than `replaces`.
         """
         if not portraits:
             return []
-        for stem in _stems(path, previous):
+        for stem in _stems(path, replaces.content):
             files = named(stem, portraits)
             try:
-                self._write_images(path, [file for portrait in files for file in portrait])
+                self._write_images(path, [file for portrait in files for file in portrait], replaces)
             except _Taken as taken:
                 blocked = taken
             else:
@@ -80,25 +87,27 @@ class OutboxWriter:
         path: str,
         report: Mapping[str, Any],
         *,
-        replaces: str | None,
+        replaces: StoredReport = NO_REPORT,
         changed_ns: int,
         about: Mapping[str, str] | None = None,
+        clean: bool = False,
     ) -> str:
         """Remove the photo's images that the report does not name, then write it; gives its version.
 
-        `replaces` is the version of the report that was compared, None where there was none: Conflict if that changed.
-        `changed_ns` becomes its stamp (see `report_store.trusted_stamp`), `about` its metadata.
+        `replaces` is the report that was compared: Conflict if that changed. `changed_ns` becomes its stamp (see
+        `reports.trusted_stamp`), `about` its metadata. `clean`: no service can have left images that no report names.
         """
-        standing = self._standing_report(path, replaces)
         kept = _names(report)
-        self._remove(path, [*_names(standing), *self._leftovers(path, kept)], kept=kept)
-        return self._write_report(path, report, replaces, changed_ns, about)
+        stale = [name for name in _names(replaces.content) if name not in kept]
+        if stale or not clean:
+            self._check_report(path, replaces)
+            self._remove(path, [*stale, *([] if clean else self._leftovers(path, kept))], kept=kept)
+        return self._write_report(path, report, replaces.version, changed_ns, about)
 
     def tidy(self, path: str) -> None:
-        """Remove the images that no report names: the photo is gone, and a service died before its report."""
+        """Remove the images that no report names: a service died, or another was faster, before their report."""
         with self.outbox.lock(path):
-            report, _ = read_report(self.outbox, path)
-            kept = _names(report)
+            kept = _names(read_report(self.outbox, path).content)
             self._remove(path, self._leftovers(path, kept), kept=kept)
 
     def owner(self, name: str) -> str | None:
@@ -114,14 +123,14 @@ class OutboxWriter:
         Conflict where one is replaced meanwhile.
         """
         with self.outbox.lock(path):
-            report, _ = read_report(self.outbox, path)
+            report = read_report(self.outbox, path).content
             if not 0 < self.outbox.changed(report_path(path)) < before_ns:
                 return 0
             return self._remove(path, _names(report), kept=())
 
     def replay(self, path: str, report: Mapping[str, Any], *, replaces: str) -> None:
         """Put the photo of a standing report back to work; report and images stand until the next report does."""
-        with self.turn(path, replaces):
+        with self.locked(path, StoredReport(report, replaces)):
             again = {**report, REPLAY: datetime.now(UTC).isoformat(timespec="seconds")}
             self._write_report(path, again, replaces, _LONG_AGO)
 
@@ -148,32 +157,43 @@ class OutboxWriter:
             report_path(path), text.encode("ascii"), replaces=replaces, stamp_ns=stamp_ns, about=about
         )
 
-    def _standing_report(self, path: str, replaces: str | None) -> Mapping[str, Any] | None:
-        report, version = read_report(self.outbox, path)
-        if version != replaces:
+    def _check_report(self, path: str, expected: StoredReport) -> None:
+        if read_report(self.outbox, path).version != expected.version:
             raise Conflict(f"the report of {path!r} was written by another service")
-        return report
 
-    def _write_images(self, path: str, files: Sequence[tuple[str, Picture]]) -> None:
-        # all of them before the first claim, so that a blocked one leaves nothing behind
-        standing = [self._standing(path, name) for name, _ in files]
-        for (name, picture), found in zip(files, standing, strict=True):
-            self._write_image(path, name, picture.data, found)
+    def _write_images(self, path: str, files: Sequence[tuple[str, Picture]], replaces: StoredReport) -> None:
+        """_Taken, and nothing of it left behind, where one of the names is not this photo's."""
+        expected = set(_names(replaces.content))
+        own = {name: self._own_image(path, name) for name, _ in files if name in expected}
+        written = {}
+        try:
+            for name, picture in files:
+                version = self._write_image(path, name, picture.data, own.get(name), replaces)
+                if name not in expected:
+                    written[name] = version
+        except _Taken:
+            for name, version in written.items():
+                with suppress(Conflict):
+                    self.outbox.delete(name, version)
+            raise
 
-    def _write_image(self, path: str, name: str, data: bytes, standing: Blob | None) -> None:
+    def _write_image(self, path: str, name: str, data: bytes, own: Blob | None, replaces: StoredReport) -> str:
+        """Writes first and asks only where something stands already; gives the version."""
         for _ in range(_TRIES):
-            if standing and standing.data == data:
-                return
+            if own and own.data == data:
+                return own.version
             try:
-                replaces = standing.version if standing else None
-                self.outbox.write(name, data, replaces=replaces, about=provenance(path))
+                return self.outbox.write(name, data, replaces=own.version if own else None, about=provenance(path))
             except Conflict:
-                standing = self._standing(path, name)
-                continue
-            return
+                own = self._own_image(path, name)
+                # this photo's: of a service that was killed, or of one that was faster and has reported it by now
+                self._check_report(path, replaces)
+            except _BLOCKING:
+                self._own_image(path, name)
+                raise
         raise Conflict(f"{name!r} changes whenever it is to be replaced")
 
-    def _standing(self, path: str, name: str) -> Blob | None:
+    def _own_image(self, path: str, name: str) -> Blob | None:
         """What lies there, if it is this photo's; None where nothing does. Else _Taken."""
         try:
             blob = self._settled_read(name)
@@ -194,7 +214,7 @@ class OutboxWriter:
     def _own(self, path: str, name: str) -> Blob | None:
         """What lies there, where it is this photo's."""
         try:
-            return self._standing(path, name)
+            return self._own_image(path, name)
         except _Taken:
             return None
 

@@ -3,17 +3,18 @@
 import errno
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from handler.config.options import Presets, ResolvedOptions
 from handler.config.settings import CommonSettings
-from handler.outbox.attempts import Attempts, InWork
+from handler.outbox.attempts import Attempt, Attempts, InWork
 from handler.outbox.metadata import made_from
 from handler.outbox.originals import AfterPolicy
 from handler.outbox.photo_version import Checksums, PhotoVersion
-from handler.outbox.reports import ReportStore, known_sums, trusted_stamp, unsettled_stamp
+from handler.outbox.reports import NO_REPORT, ReportStore, StoredReport, known_sums, trusted_stamp, unsettled_stamp
 from handler.outbox.writer import OutboxWriter
 from handler.processing import report
 from handler.processing.locks import PhotoLocks
@@ -27,7 +28,6 @@ from sources.backoff import Backoff
 from sources.events import Event
 from sources.stores.base import Conflict
 from sources.stores.location import AnyStore
-from sources.stores.s3 import S3Store
 
 _log = logging.getLogger(__name__)
 
@@ -50,12 +50,16 @@ class Pool(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the outbox holds about a photo: the report, its version to replace, the attempt that is running."""
+class _Task:
+    """One photo in work: its event, the attempt, and the report that the next one replaces."""
 
-    report: Mapping[str, Any] | None
-    version: str | None
-    attempt: int
+    event: Event
+    attempt: Attempt
+    replaces: StoredReport
+
+    @property
+    def path(self) -> str:
+        return self.event.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class Process:
 
     def _given_back(self, event: Event, outcome: Failed) -> Failed:
         try:
-            self.attempts.release(event.path)
+            self.attempts.release(event.path, self.writer.tidy)
         except OSError as error:  # the outbox is full or away; the marker that stands counts nothing by itself
             return Failed(outcome.reason, f"{outcome.error}; {error}", outcome.retry_in)
         return outcome
@@ -136,92 +140,119 @@ class Process:
         _log.exception("photo.error", extra={"uri": event.uri})
         trace = traceback.format_exc(limit=-8)
         try:
-            return self._failure(event, self._standing(event, alone=alone), "processing_error", trace)
+            return self._failure(self._begin(event, None, alone=alone), "processing_error", trace)
         except Exception:  # noqa: BLE001  # it cannot even be counted: as rarely as possible, then
             _log.exception("photo.error", extra={"uri": event.uri})
             return Failed("processing_error", trace, _LONGEST)
 
     def _attempt(self, event: Event, *, alone: bool) -> Outcome:
-        standing = self._standing(event, alone=alone)
-        if standing.attempt > self._limit():
-            return self._used_up(event, standing, *self.attempts.last_failure(event.path))
+        found = None
+        if self.inbox.has_etags:
+            found = self.report_store.read(event.path)
+            if version := self._done_version(event, found):
+                return Skipped(version=version)
+        task = self._begin(event, found, alone=alone)
+        if task.attempt.number > self._limit():
+            return self._used_up(task, *self.attempts.last_failure(event.path))
         try:
-            reply = self.pool.run(self._job(event, standing))
+            reply = self.pool.run(self._job(task))
         except WorkerDied as error:
-            return self._failure(event, standing, "processing_crashed", str(error))
+            return self._failure(task, "processing_crashed", str(error))
         except WorkerTimedOut as error:
-            return self._failure(event, standing, "processing_timed_out", str(error))
-        return self._settled(event, standing, reply)
+            return self._failure(task, "processing_timed_out", str(error))
+        return self._settled(task, reply)
 
-    def _standing(self, event: Event, *, alone: bool) -> Standing:
-        # first the marker: a report that another service writes meanwhile must not be missed
+    def _done_version(self, event: Event, found: StoredReport) -> str | None:
+        """The photo's etag where it is done: without a marker, a worker or a write. None where more is to be done."""
+        if self.after.acts or self.attempts.is_marked(event.path):
+            return None
+        try:
+            return self.report_store.done_version(event.path, found, self.inbox)
+        except OSError:  # it cannot be read: what that means is decided where photos are read
+            return None
+
+    def _begin(self, event: Event, found: StoredReport | None, *, alone: bool) -> _Task:
+        """Mark the photo, and read its report where what was `found` may have changed since.
+
+        A report must not be missed that another service writes just before the marker. Where none stood, and no marker
+        either, it is not asked for again: the other service would have to begin, publish, report and remove its marker
+        between two requests of this one. Should that happen, this one's image or report is refused, because each is
+        written only where nothing stands; what it did write is removed, and the photo is compared again.
+        """
         attempt = self.attempts.begin(event.path, alone=alone)
-        previous, version = self.report_store.previous(event.path)
-        return Standing(previous, version, attempt)
+        if found is None or found != NO_REPORT or not attempt.clean:
+            found = self.report_store.read(event.path)
+        return _Task(event, attempt, found)
 
-    def _job(self, event: Event, standing: Standing) -> Job:
-        return Job(self.inbox, event.path, self.base, self.presets, self.limits, known_sums(standing.report))
+    def _job(self, task: _Task) -> Job:
+        return Job(self.inbox, task.path, self.base, self.presets, self.limits, known_sums(task.replaces.content))
 
-    def _settled(self, event: Event, standing: Standing, reply: Reply) -> Outcome:
+    def _settled(self, task: _Task, reply: Reply) -> Outcome:
         match reply:
             case Finished():
-                return self._over(event, reply.seen, self._finished(event, standing, reply))
+                return self._over(task, reply.seen, self._finished(task, reply))
             case Refused():
-                return self._over(event, reply.seen, self._refused(event, standing, reply))
+                return self._over(task, reply.seen, self._refused(task, reply))
             case Same(seen):
-                return self._over(event, seen, self._skipped(event, standing, seen))
+                return self._over(task, seen, self._skipped(task, seen))
             case Gone():
-                self.writer.tidy(event.path)
-                self.attempts.done(event.path)
+                if not task.attempt.clean:
+                    self.writer.tidy(task.path)
+                self.attempts.done(task.path)
                 return Vanished()
             case Changed() | Away():
-                return self._given_back(event, _unread(event, reply))
+                return self._given_back(task.event, _unread(task.event, reply))
             case Faulted(reason, error):
-                return self._failure(event, standing, reason, error)
+                return self._failure(task, reason, error)
 
-    def _over(self, event: Event, seen: PhotoVersion, outcome: Outcome) -> Outcome:
+    def _over(self, task: _Task, seen: PhotoVersion, outcome: Outcome) -> Outcome:
         """Its report stands. Where the photo is another one by now, dates may hide that, and a marker stands for it."""
-        if self._is_replaced(event, seen):
-            self.attempts.anew(event.path)
+        if self._is_replaced(task.event, seen):
+            self.attempts.anew(task.path)
             return Failed("conflict", _REPLACED, _SOON)
-        self.attempts.done(event.path)
+        self.attempts.done(task.path)
         return replace(outcome, version=seen.etags[0]) if seen.etags else outcome
 
-    def _skipped(self, event: Event, standing: Standing, seen: PhotoVersion) -> Outcome:
-        done = standing.report is not None and standing.report.get("outcome") == "done"
-        with self.writer.turn(event.path, standing.version):
-            if not (done and self._acted(event, seen)):
-                self._restamp(event, seen, standing.version)
+    def _skipped(self, task: _Task, seen: PhotoVersion) -> Outcome:
+        report = task.replaces.content
+        done = report is not None and report.get("outcome") == "done"
+        if not task.attempt.first:
+            self.writer.tidy(task.path)
+        with self._locked(task):
+            if not (done and self._acted(task.event, seen)):
+                self._restamp(task.event, seen, task.replaces.version)
         return Skipped()
 
-    def _finished(self, event: Event, standing: Standing, reply: Finished) -> Outcome:
-        with self.writer.turn(event.path, standing.version):
-            if self._is_replaced(event, reply.seen):
-                raise Conflict(_REPLACED)
+    def _finished(self, task: _Task, reply: Finished) -> Outcome:
+        with self._locked(task):
+            self.attempts.publishing(task.path)
             try:
-                outputs = self.writer.publish(event.path, reply.result.portraits, standing.report)
+                outputs = self.writer.publish(task.path, reply.result.portraits, task.replaces)
             except PhotoRejected as blocked:
                 refused = Refused(reply.seen, reply.recipe, blocked.reason, blocked.hint)
-                return self._reject(event, standing, refused)
-            self._done(event, standing, reply.seen, report.done(event, reply, outputs, standing.attempt))
+                return self._reject(task, refused)
+            self._done(task, reply.seen, report.done(task.event, reply, outputs, task.attempt.number))
         names = tuple(str(file["name"]) for files in outputs for file in files)
         return Done(names, reply.result.stages_ms, tuple(reply.result.facts["notes"]))
 
-    def _done(self, event: Event, standing: Standing, seen: PhotoVersion, text: report.Report) -> None:
+    def _done(self, task: _Task, seen: PhotoVersion, text: report.Report) -> None:
         if not self.after.acts:
-            self._commit(event, standing, seen, text)
+            self._commit(task, seen, text)
             return
         # until the photo is taken out: a service that dies before that leaves it to be found again
         unsettled = unsettled_stamp(seen.changed_ns, self.report_store.granularity)
-        version = self.writer.commit(event.path, text, replaces=standing.version, changed_ns=unsettled)
-        if not self._acted(event, seen):
-            self._restamp(event, seen, version)
+        version = self.writer.commit(
+            task.path, text, replaces=task.replaces, changed_ns=unsettled, clean=task.attempt.clean
+        )
+        if not self._acted(task.event, seen):
+            self._restamp(task.event, seen, version)
+
+    def _locked(self, task: _Task) -> AbstractContextManager[None]:
+        return self.writer.locked(task.path, task.replaces, exclusive=task.attempt.is_exclusive())
 
     def _is_replaced(self, event: Event, seen: PhotoVersion) -> bool:
         """Whether the object is another one by now. A folder's stamps tell that to the next rescan."""
-        if not isinstance(self.inbox, S3Store) or not seen.etags:
-            return False
-        return self.inbox.version(event.path) not in (None, seen.etags[0])
+        return bool(seen.etags) and self.inbox.version(event.path) not in (None, seen.etags[0])
 
     def _acted(self, event: Event, seen: PhotoVersion) -> bool:
         """Whether the photo was, or may yet be, taken out of the inbox; else it stays there, and is settled."""
@@ -234,51 +265,57 @@ class Process:
             _log.log(level, "after.failed", extra={"uri": event.uri, "after": self.after.what, "why": str(error)})
             return isinstance(error, OSError) and error.errno not in _NEVER
 
-    def _refused(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
-        with self.writer.turn(event.path, standing.version):
-            return self._reject(event, standing, reply)
+    def _refused(self, task: _Task, reply: Refused) -> Outcome:
+        with self._locked(task):
+            return self._reject(task, reply)
 
-    def _reject(self, event: Event, standing: Standing, reply: Refused) -> Outcome:
-        self._commit(event, standing, reply.seen, report.rejected(event, reply, standing.attempt))
+    def _reject(self, task: _Task, reply: Refused) -> Outcome:
+        self._commit(task, reply.seen, report.rejected(task.event, reply, task.attempt.number))
         return Rejected(reply.reason, reply.hint)
 
-    def _failure(self, event: Event, standing: Standing, reason: str, error: str) -> Outcome:
+    def _failure(self, task: _Task, reason: str, error: str) -> Outcome:
         """A counted failure: tried again with growing pauses, or reported when the attempts are used up."""
-        count = self.attempts.failed(event.path, error, reason)
+        count = self.attempts.failed(task.path, error, reason)
         if count < self._limit():
             return Failed(reason, error, _FAILURES.after(count))
-        return self._used_up(event, standing, reason, error)
+        return self._used_up(task, reason, error)
 
     def _limit(self) -> int:
         return min(self.max_attempts, self.most_attempts() or self.max_attempts)
 
-    def _used_up(self, event: Event, standing: Standing, reason: str, error: str) -> Outcome:
-        seen = self._look(event, standing)
-        attempt = min(standing.attempt, self._limit())
-        with self.writer.turn(event.path, standing.version):
-            self.attempts.reporting(event.path, standing.version)
-            self._commit(event, standing, seen, report.failed(event, seen, reason, error, attempt))
-        return self._over(event, seen, Failed(reason, error))
+    def _used_up(self, task: _Task, reason: str, error: str) -> Outcome:
+        seen = self._look(task)
+        number = min(task.attempt.number, self._limit())
+        with self._locked(task):
+            self.attempts.reporting(task.path, task.replaces.version)
+            self._commit(task, seen, report.failed(task.event, seen, reason, error, number))
+        return self._over(task, seen, Failed(reason, error))
 
-    def _look(self, event: Event, standing: Standing) -> PhotoVersion:
+    def _look(self, task: _Task) -> PhotoVersion:
         """What the report of a photo that could not be processed says of its content."""
         unknown = PhotoVersion(Checksums(None, 0), 0, 0)
         try:
-            reply = self.pool.look(self._job(event, standing))
+            reply = self.pool.look(self._job(task))
         except (WorkerDied, WorkerTimedOut):
             return unknown
         return reply.seen if isinstance(reply, Same) else unknown
 
-    def _commit(self, event: Event, standing: Standing, seen: PhotoVersion, text: report.Report) -> None:
-        about, stamp = self._about(event, seen), self._stamp(seen)
-        self.writer.commit(event.path, text, replaces=standing.version, changed_ns=stamp, about=about)
+    def _commit(self, task: _Task, seen: PhotoVersion, text: report.Report) -> None:
+        self.writer.commit(
+            task.path,
+            text,
+            replaces=task.replaces,
+            changed_ns=self._stamp(seen),
+            about=self._about(task.event, seen),
+            clean=task.attempt.clean,
+        )
 
     def _restamp(self, event: Event, seen: PhotoVersion, version: str | None) -> None:
         self.report_store.restamp(event.path, self._stamp(seen), version, self._about(event, seen))
 
     def _about(self, event: Event, seen: PhotoVersion) -> dict[str, str]:
         """Of an object that could not be read only the event tells the version."""
-        unread = (event.version,) if isinstance(self.inbox, S3Store) and event.version else ()
+        unread = (event.version,) if self.inbox.has_etags and event.version else ()
         return made_from(seen.etags or unread)
 
     def _stamp(self, seen: PhotoVersion) -> int:

@@ -94,7 +94,7 @@ class LambdaFunction:
         outcomes = self._worked(source, process, invocation)
         if any(isinstance(outcome, Vanished) for _, outcome in outcomes):
             raise FunctionError("NotFound", f"nothing lies at {photo.uri}: put the photo there first")
-        found, _ = read_report(process.writer.outbox, photo.path)
+        found = read_report(process.writer.outbox, photo.path).content
         if source.unsettled() or found is None:
             raise _again(outcomes)
         return dict(found)

@@ -35,7 +35,7 @@ class Recovery:
             outbox.sweep()
             if isinstance(outbox, S3Store):
                 self.conditional = outbox.conditional
-            suspects = self._attempts.suspects(self._is_work)
+            suspects = self._attempts.suspects(self._is_work, self._writer.tidy)
         except Conflict:
             return False
         self._announce(suspects - self._announced)
@@ -43,8 +43,5 @@ class Recovery:
         return True
 
     def _is_work(self, path: str) -> bool:
-        """Whether the photo is there, and no report stands for what it is now. Tidies up after one that is gone."""
-        if not self._inbox.exists(path):
-            self._writer.tidy(path)
-            return False
-        return not self._report_store.is_settled(path, last_changed(self._inbox, path))
+        """Whether the photo is there, and no report stands for what it is now."""
+        return self._inbox.exists(path) and not self._report_store.is_settled(path, last_changed(self._inbox, path))

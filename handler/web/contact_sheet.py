@@ -102,7 +102,7 @@ def entries(inbox: Path, outbox: FileStore, *, taken: bool = False) -> Iterator[
     left = {path for path, report, _ in reports(outbox) if report.get("outcome") == "done"} if taken else set()
     for path in sorted(there | left, key=os.fsencode):
         try:
-            report, _ = read_report(outbox, path)
+            report = read_report(outbox, path).content
         except OSError:  # it is too large to be a report, or may not be read
             yield Card(path)
         else:

@@ -7,7 +7,6 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from typing import Final
 
 from sources.stores.base import Conflict
@@ -66,17 +65,6 @@ def claim(folder: int, name: str) -> int:
         os.close(fd)
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
-
-
-@dataclass(frozen=True, slots=True)
-class FileLease:
-    """What `claim` gives, for those who keep it."""
-
-    fd: int
-
-    def close(self) -> None:
-        """Not held any more."""
-        os.close(self.fd)
 
 
 def is_held(folder: int, name: str) -> bool:

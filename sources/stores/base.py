@@ -60,6 +60,10 @@ class Store(Protocol):
     One implementation for files, one for S3; used at both ends. Picklable, so that a worker process reads for itself.
     """
 
+    @property
+    def has_etags(self) -> bool:
+        """Whether versions are etags: equal ones mean equal contents, whatever the dates say."""
+
     def uri(self, path: str) -> str:
         """`file:///...` (percent-encoded, bytes that are not UTF-8 too) or `s3://bucket/key` (plain)."""
 
@@ -68,6 +72,9 @@ class Store(Protocol):
         Conflict when it changed while it was read."""
 
     def exists(self, path: str) -> bool: ...
+
+    def version(self, path: str) -> str | None:
+        """As in `Blob`, of what lies there now; None where nothing does."""
 
     def changed(self, path: str) -> int:
         """When what lies there last changed (ns since 1970), readable or not; 0 where that cannot be told."""
@@ -85,12 +92,22 @@ class Store(Protocol):
 
 
 class Lease(Protocol):
+    """Shows all services on an outbox that its holder lives."""
+
+    def renew(self) -> None:
+        """Hold it again where it was lost or is about to be. OSError where the outbox does not let us."""
+
     def close(self) -> None:
         """Not held any more."""
 
 
 class Outbox(Store, Protocol):
     """A store that several services can write results into. Stamps are ns since 1970; see each method."""
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the server itself refuses a write whose condition does not hold: then `lock` does nothing, and what
+        `note` wrote is as durable as anything else. OSError where that cannot be found out."""
 
     def write(
         self,

@@ -4,13 +4,13 @@ import errno
 import os
 import stat
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import quote_from_bytes
 
 from sources.stores import atomic
@@ -41,6 +41,8 @@ class FileStore:
     """
 
     root: Path
+    has_etags: ClassVar[bool] = False
+    conditional: ClassVar[bool] = False
 
     def uri(self, path: str) -> str:
         return file_uri(f"{os.path.abspath(self.root)}/{path}")  # noqa: PTH100 - Path.resolve would follow links
@@ -62,6 +64,12 @@ class FileStore:
             with opened_folder(self.root, folder) as parent:
                 return stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
         return False
+
+    def version(self, path: str) -> str | None:
+        """See Store."""
+        with _IF_THERE, self._parent(path) as (folder, name):
+            return atomic.version_of(os.stat(name, dir_fd=folder, follow_symlinks=False))
+        return None
 
     def changed(self, path: str) -> int:
         """See Store: the ctime, of the link itself where it is one."""
@@ -169,10 +177,15 @@ class FileStore:
         """
         return self._locked("turn", name)
 
-    def claim(self, path: str) -> atomic.FileLease:
+    def claim(self, path: str) -> "FileLease":
         """Make a lock file, held until it is closed; see `is_claimed`."""
-        with self._parent(path, make=True) as (folder, name):
-            return atomic.FileLease(atomic.claim(folder, name))
+
+        def make() -> int:
+            with self._parent(path, make=True) as (folder, name):
+                atomic.reap(folder, name)
+                return atomic.claim(folder, name)
+
+        return FileLease(make, lambda: self.exists(path))
 
     def is_claimed(self, path: str) -> bool:
         """Whether a living process, on this machine or in another container, holds the file `path`."""
@@ -267,6 +280,25 @@ class FileStore:
                 except FileNotFoundError:  # gone since it was listed
                     continue
                 yield entry.name, found
+
+
+class FileLease:
+    """A lock file that stays locked until it is closed or its process dies."""
+
+    def __init__(self, make: Callable[[], int], exists: Callable[[], bool]) -> None:
+        """`make` gives the open file."""
+        self._make, self._exists = make, exists
+        self._fd = make()
+
+    def renew(self) -> None:
+        """See Lease: made again where someone emptied the outbox."""
+        if not self._exists():
+            old, self._fd = self._fd, self._make()
+            os.close(old)
+
+    def close(self) -> None:
+        """Not held any more."""
+        os.close(self._fd)
 
 
 def _temporary_name() -> str:

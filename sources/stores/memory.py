@@ -4,6 +4,7 @@ import errno
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from sources.stores.base import Blob, Conflict, TooLarge
 
@@ -14,6 +15,8 @@ class MemoryStore:
 
     scheme: str = "memory"
     held: dict[str, bytes] = field(default_factory=dict)
+
+    has_etags: ClassVar[bool] = False
 
     def uri(self, path: str) -> str:
         return f"{self.scheme}:{path}"
@@ -29,6 +32,9 @@ class MemoryStore:
 
     def exists(self, path: str) -> bool:
         return path in self.held
+
+    def version(self, path: str) -> str | None:
+        return _version(self.held[path]) if path in self.held else None
 
     def changed(self, path: str) -> int:  # noqa: ARG002 - its signature
         return 0
@@ -50,8 +56,7 @@ class MemoryStore:
         return (path for path in [*self.held] if path.startswith(below))
 
     def _check(self, path: str, version: str | None) -> None:
-        standing = _version(self.held[path]) if path in self.held else None
-        if standing != version:
+        if self.version(path) != version:
             raise Conflict(f"{self.uri(path)} was written by another one first")
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
@@ -37,6 +37,7 @@ class S3Store:
 
     bucket: str
     prefix: str = ""
+    has_etags: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefix", as_prefix(self.prefix))
@@ -72,7 +73,7 @@ class S3Store:
         return 0
 
     def version(self, path: str) -> str | None:
-        """The etag of what stands there now; None where nothing does."""
+        """See Store: the etag."""
         try:
             return etag(self._head(path))
         except FileNotFoundError:

@@ -12,6 +12,9 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 BEAT_SECONDS: Final = 10.0
+RENEW_SECONDS: Final = 15.0
+"""A lease that was beaten so long ago has missed a beat."""
+
 DEAD_SECONDS: Final = 35.0
 """An object that is beaten lives this long without a beat: three lost ones, and the whole seconds of the dates."""
 
@@ -25,9 +28,15 @@ class S3Lease:
     def __init__(self, write: Callable[[], object], remove: Callable[[], None], beat: float = BEAT_SECONDS) -> None:
         self._write, self._remove, self._beat = write, remove, beat
         self._closed = threading.Event()
-        write()
+        self._beaten = 0.0
+        self._beat_once()
         self._thread = threading.Thread(target=self._live, name="lease", daemon=True)
         self._thread.start()
+
+    def renew(self) -> None:
+        """See Lease. Someone who empties the outbox is found out by the next beat, not here: asking costs a request."""
+        if time.monotonic() - self._beaten > RENEW_SECONDS:
+            self._beat_once()
 
     def close(self) -> None:
         """Its holder is dead to the others from now on."""
@@ -39,7 +48,12 @@ class S3Lease:
     def _live(self) -> None:
         while not self._closed.wait(self._beat):
             with suppress(OSError):  # the next beat may get through
-                self._write()
+                self._beat_once()
+
+    def _beat_once(self) -> None:
+        began = time.monotonic()  # others count from when the server wrote it, which may be long before its answer
+        self._write()
+        self._beaten = began
 
 
 class Tickets:

@@ -2,17 +2,11 @@
 
 import json
 
-from handler.config.options import DEFAULTS
 from handler.outbox.attempts import Attempts
-from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import report_path
 from handler.outbox.reports import ReportStore
-from handler.outbox.writer import OutboxWriter
-from handler.processing.locks import PhotoLocks
-from handler.processing.process import Process
-from pipeline.types import Limits
 from sources.events import Event
-from tests.handler.fakes import MAX_ATTEMPTS, FakePool
+from tests.handler.fakes import process_between
 
 
 class AnyDesk:
@@ -25,12 +19,7 @@ class AnyDesk:
         attempts = Attempts(self.outbox)
         attempts.suspects(self.inbox.exists)
         self.begun.append(attempts)
-        return Process(
-            inbox=self.inbox, report_store=ReportStore(self.outbox),
-            writer=OutboxWriter(self.outbox), attempts=attempts,
-            after=AfterPolicy(self.inbox, self.outbox, after), pool=FakePool(*answers), locks=PhotoLocks(),
-            base=DEFAULTS, presets={}, limits=Limits(), max_attempts=MAX_ATTEMPTS,
-        )  # fmt: skip
+        return process_between(self.inbox, self.outbox, attempts, *answers, after=after)
 
     def photo(self, path, data=b"a photo", about=None):
         replaces = self.inbox.read(path).version if self.inbox.exists(path) else None

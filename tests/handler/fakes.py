@@ -9,18 +9,15 @@ from dataclasses import replace
 from PIL import Image, PngImagePlugin
 
 from handler.config.options import DEFAULTS, recipe_facts
+from handler.config.settings import CommonSettings
 from handler.outbox.attempts import Attempts
-from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import ATTEMPTS, report_path
-from handler.outbox.reports import ReportStore
-from handler.outbox.writer import OutboxWriter
-from handler.processing.locks import PhotoLocks
 from handler.processing.process import Process
 from handler.workers import child
 from handler.workers.messages import Finished, Refused, Same
 from pipeline.image.provenance import PNG_KEY, mark
 from pipeline.reasons import REASONS
-from pipeline.types import Limits, Picture, Rendered, Result
+from pipeline.types import Picture, Rendered, Result
 from sources.events import Event
 from sources.stores.local import FileStore
 
@@ -100,6 +97,12 @@ class FakePool:
         return child.look(job)
 
 
+def process_between(inbox, outbox, attempts, *answers, after="keep"):
+    """The process between two stores, with a pool that gives these answers."""
+    settings = CommonSettings(after=after, max_attempts=MAX_ATTEMPTS)
+    return Process.between(inbox, outbox, attempts, FakePool(*answers), settings)
+
+
 def event(inbox, path):
     return Event(inbox.uri(path), path, "v1")
 
@@ -119,13 +122,7 @@ class Desk:
         attempts = Attempts(self.outbox)
         attempts.suspects(self.inbox.exists)
         self.services.append(attempts)
-        return Process(
-            inbox=self.inbox, report_store=ReportStore(self.outbox),
-            writer=OutboxWriter(self.outbox), attempts=attempts,
-            after=AfterPolicy(self.inbox, self.outbox, after),
-            pool=FakePool(*answers), locks=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(),
-            max_attempts=MAX_ATTEMPTS,
-        )  # fmt: skip
+        return process_between(self.inbox, self.outbox, attempts, *answers, after=after)
 
     def photo(self, path, data=b"a photo"):
         place = self.inbox.root / path

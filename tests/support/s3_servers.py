@@ -23,10 +23,19 @@ BUCKET = "facecraft-tests"
 @pytest.fixture(scope="session")
 def moto():
     """moto's server: its address."""
+    with moto_server() as address:
+        yield address
+
+
+@contextmanager
+def moto_server():
+    """Runs it in threads of this process; gives its address."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    try:
+        yield "http://{}:{}".format(*server.get_host_and_port())
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")

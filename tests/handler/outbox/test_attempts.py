@@ -18,7 +18,7 @@ from pathlib import Path
 from handler.outbox.attempts import Attempts
 from sources.stores.local import FileStore
 attempts = Attempts(FileStore(Path(sys.argv[1])))
-print(attempts.begin(sys.argv[2], alone=sys.argv[3] == "alone"), flush=True)
+print(attempts.begin(sys.argv[2], alone=sys.argv[3] == "alone").number, flush=True)
 sys.stdin.read()
 """
 
@@ -69,11 +69,11 @@ def markers(outbox):
 
 
 def test_only_failures_are_counted(attempts):
-    assert attempts.begin("anna.jpg") == 1
+    assert attempts.begin("anna.jpg").number == 1
     assert attempts.failed("anna.jpg", "its worker died") == 1
-    assert attempts.begin("anna.jpg") == 2
+    assert attempts.begin("anna.jpg").number == 2
     attempts.release("anna.jpg")
-    assert attempts.begin("anna.jpg") == 2
+    assert attempts.begin("anna.jpg").number == 2
     assert attempts.failed("anna.jpg", "again") == 2
 
 
@@ -84,7 +84,7 @@ def test_the_marker_goes_with_the_report(attempts, outbox):
     attempts.done("anna.jpg")
 
     assert not markers(outbox)
-    assert attempts.begin("anna.jpg") == 1
+    assert attempts.begin("anna.jpg").number == 1
 
 
 def test_the_last_failure_is_remembered_by_its_end(attempts, outbox):
@@ -106,7 +106,7 @@ def test_work_that_is_given_back_leaves_no_trace(attempts, outbox):
 def test_counts_outlive_the_service(attempts, outbox):
     attempts.failed("anna.jpg", "its worker died")
 
-    assert Attempts(outbox).begin("anna.jpg") == 2
+    assert Attempts(outbox).begin("anna.jpg").number == 2
 
 
 def test_what_a_living_service_works_on_is_left_to_it(attempts, begins, outbox):
@@ -128,7 +128,7 @@ def test_the_photo_of_a_service_that_dies_meanwhile_runs_alone(attempts, begins)
     with pytest.raises(Conflict, match="runs alone next"):
         attempts.begin("anna.jpg")
     assert attempts.is_suspect("anna.jpg")
-    assert attempts.begin("anna.jpg", alone=True) == 1
+    assert attempts.begin("anna.jpg", alone=True).number == 1
 
 
 def test_the_photos_of_a_dead_service_are_suspects_and_not_counted(attempts, begins):
@@ -136,7 +136,7 @@ def test_the_photos_of_a_dead_service_are_suspects_and_not_counted(attempts, beg
 
     assert attempts.suspects(there) == {"anna.jpg"}
     assert attempts.is_suspect("anna.jpg")
-    assert attempts.begin("anna.jpg", alone=True) == 1
+    assert attempts.begin("anna.jpg", alone=True).number == 1
 
 
 def test_a_suspect_stays_one_over_another_restart(attempts, begins, outbox):
@@ -152,7 +152,7 @@ def test_a_death_while_alone_counts_once(begins, outbox):
     for service in (Attempts(outbox), Attempts(outbox)):
         assert service.suspects(there) == {"anna.jpg"}
         service.close()
-    assert Attempts(outbox).begin("anna.jpg", alone=True) == 2
+    assert Attempts(outbox).begin("anna.jpg", alone=True).number == 2
 
 
 @pytest.mark.parametrize("settle", [Attempts.done, lambda attempts, path: attempts.failed(path, "died")])
@@ -181,7 +181,7 @@ def test_a_photo_that_cannot_be_looked_at_keeps_its_marker(attempts):
     attempts.failed("anna.jpg", "x")
     attempts.suspects(unreadable)
 
-    assert attempts.begin("anna.jpg") == 2
+    assert attempts.begin("anna.jpg").number == 2
 
 
 def test_lock_files_of_dead_services_are_removed(attempts, begins, outbox):
@@ -199,7 +199,7 @@ def test_a_damaged_marker_counts_as_none(attempts, outbox):
         overwrite(outbox, "anna.jpg", text)
 
         assert attempts.suspects(there) == set()
-        assert attempts.begin("anna.jpg") == 1
+        assert attempts.begin("anna.jpg").number == 1
 
 
 def test_an_outbox_that_is_away_counts_nothing(tmp_path):
@@ -212,7 +212,7 @@ def test_an_outbox_that_is_away_counts_nothing(tmp_path):
         with pytest.raises(Unavailable):
             act("anna.jpg")
     (tmp_path / "away").rename(tmp_path / "out")
-    assert attempts.begin("anna.jpg") == 1
+    assert attempts.begin("anna.jpg").number == 1
     attempts.close()
 
 
@@ -238,14 +238,14 @@ def test_a_sign_of_life_that_stands_is_taken_possession_of_again(attempts, outbo
 def test_slots_that_begin_together_share_one_sign_of_life(attempts, outbox):
     photos = [f"{number}.jpg" for number in range(16)]
     with ThreadPoolExecutor(len(photos)) as slots:
-        assert list(slots.map(attempts.begin, photos)) == [1] * len(photos)
+        assert [attempt.number for attempt in slots.map(attempts.begin, photos)] == [1] * len(photos)
     assert len(outbox.stamps(SERVICES)) == 1
 
 
 def test_names_that_are_not_utf8(attempts, outbox):
     attempts.failed("\udcff.jpg", "x" * 10_000)
 
-    assert Attempts(outbox).begin("\udcff.jpg") == 2
+    assert Attempts(outbox).begin("\udcff.jpg").number == 2
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def environment(outbox):
 def test_where_photos_always_run_alone_each_death_counts_and_no_call_is_lost(environment, begins, outbox):
     for number in (1, 2, 3):
         begins("anna.jpg", "alone")()
-        assert environment.begin("anna.jpg", alone=environment.is_suspect("anna.jpg")) == number + 1
+        assert environment.begin("anna.jpg", alone=environment.is_suspect("anna.jpg")).number == number + 1
         environment.release("anna.jpg")
     assert environment.last_failure("anna.jpg")[0] == "processing_crashed"
 
@@ -281,7 +281,7 @@ def test_between_calls_an_environment_claims_nothing_and_begins_anew(s3):
     outbox = s3("out")
     environment = Attempts(outbox, always_alone=True)
     for _ in range(2):
-        assert environment.begin("anna.jpg", alone=True) == 1
+        assert environment.begin("anna.jpg", alone=True).number == 1
         assert len(outbox.stamps(SERVICES)) == 1
         environment.done("anna.jpg")
         environment.close()

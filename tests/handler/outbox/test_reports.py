@@ -7,7 +7,7 @@ import time
 import pytest
 
 from handler.outbox.paths import report_path
-from handler.outbox.reports import ReportStore, trusted_stamp
+from handler.outbox.reports import NO_REPORT, ReportStore, StoredReport, trusted_stamp
 from sources.stores.base import Conflict, Unavailable
 from sources.stores.local import FileStore
 
@@ -58,14 +58,14 @@ def test_an_outbox_that_is_away_does_not_look_empty(tmp_path):
 def test_what_is_no_report_counts_as_none_but_can_be_replaced(report_store, text):
     version = report_store.outbox.write(report_path("anna.jpg"), text.encode("utf-8", "surrogatepass"))
 
-    assert report_store.previous("anna.jpg") == (None, version)
+    assert report_store.read("anna.jpg") == StoredReport(None, version)
 
 
 def test_the_report_that_stands_is_given_with_its_version(report_store):
     version = stand(report_store, "anna.jpg", DAY_NS, json.dumps({"outcome": "done"}))
 
-    assert report_store.previous("anna.jpg") == ({"outcome": "done"}, version)
-    assert report_store.previous("otto.jpg") == (None, None)
+    assert report_store.read("anna.jpg") == StoredReport({"outcome": "done"}, version)
+    assert report_store.read("otto.jpg") == NO_REPORT
 
 
 def test_a_restamp_settles_until_the_photo_changes(report_store):
@@ -102,4 +102,4 @@ def test_what_is_far_too_large_for_a_report_is_not_read(report_store):
     os.truncate(report_store.outbox.root / report_path("anna.jpg"), 1 << 40)
 
     with pytest.raises(OSError, match="move it away"):
-        report_store.previous("anna.jpg")
+        report_store.read("anna.jpg")

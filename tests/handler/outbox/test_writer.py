@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from handler.outbox.paths import portrait_stems, report_path
-from handler.outbox.reports import ReportStore
+from handler.outbox.reports import NO_REPORT, ReportStore
 from handler.outbox.writer import OutboxWriter
 from pipeline.errors import PhotoRejected
 from sources.stores.base import Conflict, Unavailable
@@ -26,12 +26,12 @@ def writer(tmp_path):
 
 def settle(writer, path, *portraits):
     """Publish and commit as the process does; the names in the report."""
-    previous, version = ReportStore(writer.outbox).previous(path)
-    with writer.turn(path, version):
-        outputs = writer.publish(path, portraits, previous)
+    stored = ReportStore(writer.outbox).read(path)
+    with writer.locked(path, stored):
+        outputs = writer.publish(path, portraits, stored)
         first, *more = outputs or [[]]
         report = {"outputs": first, "more": [{"outputs": files} for files in more]}
-        writer.commit(path, report, replaces=version, changed_ns=10**18)
+        writer.commit(path, report, replaces=stored, changed_ns=10**18)
     return [file["name"] for files in outputs for file in files]
 
 
@@ -176,7 +176,7 @@ def test_a_report_that_names_what_is_not_the_photo_s_removes_nothing(writer, tmp
 def test_the_report_is_ascii_json_with_the_stamp_of_the_photo(writer):
     path = "\udcff肖.jpg"
 
-    writer.commit(path, {"source": path, "outputs": []}, replaces=None, changed_ns=1_650_000_000_000_000_000)
+    writer.commit(path, {"source": path, "outputs": []}, changed_ns=1_650_000_000_000_000_000)
 
     data = writer.outbox.read(report_path(path)).data
     assert data.isascii()
@@ -188,10 +188,10 @@ def test_the_report_is_ascii_json_with_the_stamp_of_the_photo(writer):
 def test_whoever_comes_second_writes_nothing(writer):
     settle(writer, "anna.jpg", portrait("anna.jpg", 2))
 
-    with pytest.raises(Conflict), writer.turn("anna.jpg", None):
+    with pytest.raises(Conflict), writer.locked("anna.jpg", NO_REPORT):
         writer.publish("anna.jpg", [portrait("anna.jpg", 1)])
     with pytest.raises(Conflict):
-        writer.commit("anna.jpg", {"outputs": []}, replaces=None, changed_ns=1)
+        writer.commit("anna.jpg", {"outputs": []}, changed_ns=1)
 
     assert writer.outbox.read("anna.png").data == portrait("anna.jpg", 2).pictures[1].data
 
@@ -220,7 +220,7 @@ for number in range(15):
 
     named = []
     for path in (f"{number}.{kind}" for kind in kinds for number in range(15)):
-        report, _ = ReportStore(writer.outbox).previous(path)
+        report = ReportStore(writer.outbox).read(path).content
         named += [file["name"] for file in report["outputs"]]
         assert [writer.outbox.read(file["name"]).data for file in report["outputs"]] == [
             picture.data for picture in reversed(portrait(path).pictures)

@@ -303,7 +303,7 @@ def test_a_photo_that_was_replaced_before_its_report_stood_is_found_again_after_
     attempts = Attempts(buckets.outbox)
     buckets.begun.append(attempts)
     assert attempts.suspects(lambda path: not buckets.settled(path)) == {"anna.jpg"}
-    assert attempts.begin("anna.jpg", alone=True) == 1
+    assert attempts.begin("anna.jpg", alone=True).number == 1
 
 
 class Killed(BaseException):
@@ -332,7 +332,7 @@ def test_attempts_that_a_report_tells_of_count_no_more_for_the_photo_that_came_m
 
     attempts = killed_at_its_last_report(desk, then)
     assert attempts.suspects(lambda path: not desk.settled(path)) == {"anna.jpg"}
-    assert attempts.begin("anna.jpg", alone=True) == 1
+    assert attempts.begin("anna.jpg", alone=True).number == 1
 
 
 @pytest.mark.parametrize("kind", ["bucket", "folder"])
@@ -345,7 +345,7 @@ def test_attempts_that_no_report_tells_of_yet_still_count(desks, kind):
 
     attempts = killed_at_its_last_report(desk, then)
     assert attempts.suspects(lambda path: True) == {"anna.jpg"}
-    assert attempts.begin("anna.jpg", alone=True) == MAX_ATTEMPTS + 1
+    assert attempts.begin("anna.jpg", alone=True).number == MAX_ATTEMPTS + 1
 
 
 def test_a_folder_s_photos_are_told_settled_by_their_stamps(desks):
@@ -421,7 +421,7 @@ def test_a_killed_service_s_photo_waits_until_its_lease_has_ended_and_runs_alone
     with pytest.raises(Conflict, match="runs alone next"):
         living.begin("anna.jpg")
     assert living.is_suspect("anna.jpg")
-    assert living.begin("anna.jpg", alone=True) == 1
+    assert living.begin("anna.jpg", alone=True).number == 1
     living.close()
 
 

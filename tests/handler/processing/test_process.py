@@ -296,7 +296,7 @@ def test_a_report_that_another_service_wrote_meanwhile_stands(desk):
 
     def overtaken(job):
         report = {"outcome": "done", "outputs": []}
-        OutboxWriter(desk.outbox).commit("anna.jpg", report, replaces=None, changed_ns=1)
+        OutboxWriter(desk.outbox).commit("anna.jpg", report, changed_ns=1)
         return done(job)
 
     assert (desk.run(anna, overtaken).reason, desk.images()) == ("conflict", [])
@@ -356,7 +356,7 @@ def test_an_error_of_ours_is_logged_with_its_traceback(desk, caplog):
 
 def test_an_error_of_ours_that_cannot_be_counted_is_tried_again_rarely(desk):
     class Broken(ReportStore):
-        def previous(self, path):
+        def read(self, path):
             raise ValueError("a fault of ours")
 
     process = replace(desk.process, report_store=Broken(desk.outbox))

@@ -8,21 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handler.config.options import DEFAULTS
 from handler.config.settings import CommonSettings
 from handler.outbox.attempts import Attempts
-from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import report_path
-from handler.outbox.reports import ReportStore
-from handler.outbox.writer import OutboxWriter
-from handler.processing.locks import PhotoLocks
-from handler.processing.process import Process
 from handler.serverless.function import FunctionError, Invocation, LambdaFunction
 from handler.workers.pool import PoolUnavailable
 from handler.workers.process import WorkerDied
-from pipeline.types import Limits
 from sources.stores.local import FileStore
-from tests.handler.fakes import MAX_ATTEMPTS, FakePool, done, refused
+from tests.handler.fakes import MAX_ATTEMPTS, FakePool, done, process_between, refused
 from tests.sources.notifications.payloads import bridge, direct, minio, record, sns_record, test_event
 
 REQUEST = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
@@ -34,13 +27,9 @@ def call(left=math.inf, request=REQUEST):
 
 def functions(inbox, outbox, *answers):
     """A function between these stores, its models played."""
-    pool, attempts = FakePool(*answers), Attempts(outbox, always_alone=True)
-    process = Process(
-        inbox=inbox, report_store=ReportStore(outbox),
-        writer=OutboxWriter(outbox), attempts=attempts, after=AfterPolicy(inbox, outbox),
-        pool=pool, locks=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=MAX_ATTEMPTS,
-    )  # fmt: skip
-    return LambdaFunction(CommonSettings(), pool, process), attempts
+    attempts = Attempts(outbox, always_alone=True)
+    process = process_between(inbox, outbox, attempts, *answers)
+    return LambdaFunction(CommonSettings(), process.pool, process), attempts
 
 
 class Cloud:

@@ -9,23 +9,17 @@ from contextlib import ExitStack
 
 import pytest
 
-from handler.config.options import DEFAULTS
 from handler.outbox.attempts import Attempts
-from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import report_path
 from handler.outbox.reports import ReportStore
-from handler.outbox.writer import OutboxWriter
-from handler.processing.locks import PhotoLocks
 from handler.processing.outcome import name_of
-from handler.processing.process import Process
 from handler.processing.worker import Workers
 from pipeline.formats.completeness import is_complete
 from pipeline.image.provenance import owner_of
-from pipeline.types import Limits
 from sources.folder.source import FolderSource
 from sources.stores.local import FileStore
 from tests.chaos.audit import snapshot
-from tests.handler.fakes import FakePool, done
+from tests.handler.fakes import done, process_between
 
 SOON = 20.0
 
@@ -38,13 +32,7 @@ class Service:
         self.outcomes, self.worked = [], Counter()
         self._changed = threading.Condition()
         self._attempts = Attempts(self.outbox)
-        self._pool = FakePool(*answers or [self.work] * 1000)
-        process = Process(
-            inbox=self.inbox, report_store=ReportStore(self.outbox),
-            writer=OutboxWriter(self.outbox), attempts=self._attempts,
-            after=AfterPolicy(self.inbox, self.outbox),
-            pool=self._pool, locks=PhotoLocks(), base=DEFAULTS, presets={}, limits=Limits(), max_attempts=3,
-        )  # fmt: skip
+        process = process_between(self.inbox, self.outbox, self._attempts, *answers or [self.work] * 1000)
         self.source = FolderSource(
             self.inbox.root,
             settle_seconds=0.1,

@@ -11,6 +11,7 @@ import pytest
 
 from handler.outbox.metadata import made_from
 from handler.outbox.paths import report_path
+from handler.outbox.reports import read_report
 from handler.outbox.writer import OutboxWriter
 from handler.service.sources import Bucket
 from sources.sqs.source import SqsSource
@@ -41,8 +42,8 @@ def put(bucket, *paths, data=b"x"):
 def settle(bucket, *paths, **report):
     """As the service does when a photo is done."""
     for path in paths:
-        place, newest = report_path(path), max(bucket.inbox.changed(path), bucket.inbox.changed(f"{path}.toml"))
-        standing = bucket.outbox.read(place).version if bucket.outbox.exists(place) else None
+        newest = max(bucket.inbox.changed(path), bucket.inbox.changed(f"{path}.toml"))
+        standing = read_report(bucket.outbox, path)
         etags = tuple(etag for each in (path, f"{path}.toml") if (etag := bucket.inbox.version(each)))
         text = {"outcome": "done", "source": {"sidecar_sha256": etags[1:] and "5c"}, **report}
         OutboxWriter(bucket.outbox).commit(path, text, replaces=standing, changed_ns=newest, about=made_from(etags))

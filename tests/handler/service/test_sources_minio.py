@@ -68,7 +68,7 @@ class Service:
             if not outbox.exists(place):
                 newest = self._bucket.inbox.changed(event.path)
                 self._worked[event.path] += 1
-                OutboxWriter(outbox).commit(event.path, {"outcome": "done"}, replaces=None, changed_ns=newest)
+                OutboxWriter(outbox).commit(event.path, {"outcome": "done"}, changed_ns=newest)
             self.arrivals.source.ack(event)
 
 
