@@ -15,7 +15,7 @@ from handler.outbox.originals import AfterPolicy, moved_to
 from handler.outbox.paths import report_path
 from handler.processing.outcome import Done, Skipped, Vanished
 from handler.workers.process import WorkerDied
-from sources.folder.scanner import Scanner
+from sources.folder.scanner import FolderScanner
 from tests.handler.fakes import MAX_ATTEMPTS, Desk, done, event, refused
 
 DIES_BEFORE_IT_TAKES = """
@@ -57,7 +57,9 @@ def is_work(desk):
     """What a rescan would find."""
     report_store = desk.process.report_store
     return [
-        path for batch in Scanner(str(desk.inbox.root), report_store.settled_in).unsettled() for path in batch.paths
+        path
+        for batch in FolderScanner(str(desk.inbox.root), report_store.settled_in).unsettled()
+        for path in batch.paths
     ]
 
 
