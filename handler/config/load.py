@@ -1,4 +1,4 @@
-"""Reading the settings: FACECRAFT_ variables, once, here and nowhere else, with every fault named before a start."""
+"""Reads the settings: FACECRAFT_ variables, here and nowhere else. Every fault is reported before anything starts."""
 
 import os
 import re
@@ -8,30 +8,15 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource
 
-from handler.config.presets import PresetsError
-from handler.config.serverless import LambdaSettings
-from handler.config.settings import VARIABLES, About, CommonSettings, Settings
-from handler.config.sources import SourcesError
+from handler.config.options import PresetsError
+from handler.config.settings import PREFIX, About, CommonSettings, LambdaSettings, Settings, SourcesError
 from pipeline.recipe import OptionError, nearest, shown
-
-__all__ = [
-    "CommonSettings",
-    "SettingRow",
-    "Settings",
-    "SettingsError",
-    "documented",
-    "load",
-    "load_common",
-    "load_lambda",
-    "settings_table",
-]
-
-PREFIX: Final = "FACECRAFT_"
 
 OLDER_NAMES: Final = MappingProxyType({"UPLOAD_DIR": "INBOX", "OUTPUT_DIR": "OUTBOX"})
 
-_NO_API: Final = "the HTTP API that it belonged to is not built"
+_NO_API: Final = "the HTTP API it belonged to is not built"
 WITHOUT_EFFECT: Final = MappingProxyType(
     {
         "BATCH_MAX_FILES": _NO_API,
@@ -41,15 +26,15 @@ WITHOUT_EFFECT: Final = MappingProxyType(
 )
 """Variables of `djok/facecraft` that are accepted with a warning, and why they change nothing."""
 
-_SECRET: Final = ("api_key", "webhook_token")
+_SECRETS: Final = ("api_key", "webhook_token")
 """Fields whose value no message shows."""
 
-_KNOWN: Final = tuple(
+_VARIABLES: Final = tuple(
     PREFIX + name for name in (*(field.upper() for field in Settings.model_fields), *OLDER_NAMES, *WITHOUT_EFFECT)
 )
 
 _KUBERNETES: Final = re.compile(r"FACECRAFT_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)")
-"""What Kubernetes sets in every container beside a Service named `facecraft`; also FACECRAFT_PORT=tcp://..."""
+"""What Kubernetes sets in every container of a namespace with a Service named `facecraft`; also FACECRAFT_PORT=tcp://..."""
 
 _PROBLEMS: Final = MappingProxyType({"int_parsing": "is not a whole number", "float_parsing": "is not a number"})
 
@@ -59,7 +44,7 @@ _AnySettings = TypeVar("_AnySettings", bound=CommonSettings)
 
 
 class SettingsError(Exception):
-    """The settings are not right; each of `lines` names a variable, its value, what is wrong and what to write."""
+    """The settings are wrong; each of `lines` names a variable, its value, what is wrong and what to write."""
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
@@ -67,14 +52,14 @@ class SettingsError(Exception):
 
 
 class _Given(NamedTuple):
-    """A value and the name to call it by in a message."""
+    """A value, and what messages call it: its variable, or the argument on the command line."""
 
     name: str
     value: object
 
 
-class SettingRow(NamedTuple):
-    """One setting for the reader: the variable's name, its default in words, what it means."""
+class SettingHelp(NamedTuple):
+    """A variable for the reader: its name, its default in words, what it means."""
 
     name: str
     default: str
@@ -82,117 +67,106 @@ class SettingRow(NamedTuple):
 
 
 def load(environ: Mapping[str, str] | None = None, *, root: Path = Path("/"), **overrides: object) -> Settings:
-    """The service's settings from these variables, by default the process's own.
+    """The settings of the service.
 
-    `overrides` (by field; None counts as not given) come from the command line and are stronger. The image makes its
-    folders below `root`. SettingsError names every fault at once.
+    Args:
+        environ: The variables; by default those of the process.
+        root: Inbox and outbox default to the folders `inbox` and `outbox` in here, if they exist. The image has them.
+        overrides: Values by field, from the command line. They win over variables; None counts as not given.
+
+    Raises:
+        SettingsError: Names all faults at once.
     """
-    return _load(Settings, os.environ if environ is None else environ, overrides, _image_folders(root))
+    folders = {field: str(root / field) for field in ("inbox", "outbox") if (root / field).is_dir()}
+    return _load(Settings, os.environ if environ is None else environ, overrides, folders)
+
+
+def load_common(environ: Mapping[str, str] | None = None, **overrides: object) -> CommonSettings:
+    """Like `load`, for commands that need neither inbox nor outbox; these two are not read."""
+    return _load(CommonSettings, os.environ if environ is None else environ, overrides)
 
 
 def load_lambda(environ: Mapping[str, str] | None = None) -> LambdaSettings:
-    """As `load`, for Lambda."""
+    """Like `load`, for AWS Lambda."""
     return _load(LambdaSettings, os.environ if environ is None else environ, {})
 
 
 def in_lambda(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether Lambda, or what plays it, waits for this process to ask for calls."""
+    """Whether AWS Lambda, or an emulator, expects this process to ask its runtime API for calls."""
     return bool((os.environ if environ is None else environ).get("AWS_LAMBDA_RUNTIME_API"))
 
 
-def _image_folders(root: Path) -> dict[str, str]:
-    """Inbox and outbox where nobody names others, by field."""
-    return {name: str(root / name) for name in ("inbox", "outbox") if (root / name).is_dir()}
-
-
 def init_seconds(environ: Mapping[str, str] | None = None) -> float:
-    """How long a function's init phase may wait for its models: after 10 s Lambda begins it anew, as part of a call.
-    To AWS' emulator it is always part of one, and it tells how long calls may take."""
-    given = (os.environ if environ is None else environ).get("AWS_LAMBDA_FUNCTION_TIMEOUT", "")
-    return min(_INIT_SECONDS, int(given) / 4) if given.isdecimal() else _INIT_SECONDS
+    """Seconds that a function's init phase may wait for its models.
 
-
-def load_common(environ: Mapping[str, str] | None = None, **overrides: object) -> CommonSettings:
-    """As `load`, for commands that need neither inbox nor outbox: both are left unread."""
-    return _load(CommonSettings, os.environ if environ is None else environ, overrides)
+    Lambda restarts an init phase after 10 s, then as part of a call. In AWS' emulator init is always part of a call,
+    and a variable says how long calls may take.
+    """
+    timeout = (os.environ if environ is None else environ).get("AWS_LAMBDA_FUNCTION_TIMEOUT", "")
+    return min(_INIT_SECONDS, int(timeout) / 4) if timeout.isdecimal() else _INIT_SECONDS
 
 
 def _load(
     kind: type[_AnySettings],
     environ: Mapping[str, str],
     overrides: Mapping[str, object],
-    usual: Mapping[str, str] = MappingProxyType({}),
+    defaults: Mapping[str, str] = MappingProxyType({}),
 ) -> _AnySettings:
-    """`usual` holds what fields are where they are not given."""
-    variables = _ours(environ)
-    typed = {field: _Given(field, value) for field, value in overrides.items() if value is not None}
-    given, faults = _by_field(variables, typed)
-    given = {field: _Given(PREFIX + field.upper(), value) for field, value in usual.items()} | given
-    wanted = {field: each for field, each in given.items() if field in kind.model_fields or field in typed}
-    arguments: dict[str, Any] = {field: each.value for field, each in typed.items()}
-    token = VARIABLES.set({field: each.value for field, each in wanted.items() if field not in typed})
+    """`overrides` win over `environ`, and that over `defaults`; both of these are by field."""
+    variables = _own_variables(environ)
+    arguments = {field: value for field, value in overrides.items() if value is not None}
+    given, faults = _by_field(variables, arguments)
+    given = {field: _Given(PREFIX + field.upper(), value) for field, value in defaults.items()} | given
+    environment = EnvSettingsSource(kind)
+    environment.env_vars = {f"{PREFIX}{field}".lower(): str(each.value) for field, each in given.items()}
     try:
-        settings = kind(**arguments)
+        settings = kind(**environment() | arguments)
     except ValidationError as error:
-        raise SettingsError(faults + _explained(error, wanted, kind)) from error
-    finally:
-        VARIABLES.reset(token)
+        explained = [line for fault in error.errors() for line in _explain(dict(fault), given, kind)]
+        raise SettingsError(faults + explained) from error
     if faults:
         raise SettingsError(faults)
-    settings._warnings = tuple(_without_effect(variables))
+    settings._warnings = tuple(
+        f"{PREFIX}{name} has no effect: {why}" for name, why in WITHOUT_EFFECT.items() if PREFIX + name in variables
+    )
     return settings
 
 
-def _ours(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are meant for us; one that is empty counts as not set (compose files pass those)."""
+def _own_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The FACECRAFT_ variables, sorted; an empty one counts as not set, because compose files pass those."""
     return {
         name: value.strip()
         for name, value in sorted(environ.items())
-        if name.upper().startswith(PREFIX) and value.strip() and not _from_kubernetes(name, value)
+        if name.upper().startswith(PREFIX) and value.strip() and not _is_from_kubernetes(name, value)
     }
 
 
-def _from_kubernetes(name: str, value: str) -> bool:
+def _is_from_kubernetes(name: str, value: str) -> bool:
     return bool(_KUBERNETES.fullmatch(name)) or (name == "FACECRAFT_PORT" and value.startswith(("tcp://", "udp://")))
 
 
-def _by_field(variables: Mapping[str, str], typed: Mapping[str, _Given]) -> tuple[dict[str, _Given], list[str]]:
-    """Each field's value, and what is wrong with the names."""
+def _by_field(variables: Mapping[str, str], arguments: Mapping[str, object]) -> tuple[dict[str, _Given], list[str]]:
+    """The value of each field, and what is wrong with the variables' names."""
     given: dict[str, _Given] = {}
     faults = []
     for variable, value in variables.items():
         name = variable.removeprefix(PREFIX)
         field = OLDER_NAMES.get(name, name).lower()
-        if variable not in _KNOWN:
-            faults.append(_unknown(variable))
-        elif field in given and given[field].value != value and field not in typed:
-            faults.append(_twice(_Given(variable, value), given[field]))
+        if variable not in _VARIABLES:
+            faults.append(f"{variable} is not a setting; {nearest(variable, _VARIABLES)}")
+        elif field in given and given[field].value != value and field not in arguments:
+            newer = given[field]
+            faults.append(
+                f"{variable}={shown(value)} is the older name of {newer.name}={shown(newer.value)}; "
+                "remove one of the two, or leave it empty"
+            )
         elif name not in WITHOUT_EFFECT:
             given.setdefault(field, _Given(variable, value))
-    return {**given, **typed}, faults
+    return given | {field: _Given(field, value) for field, value in arguments.items()}, faults
 
 
-def _twice(older: _Given, newer: _Given) -> str:
-    first, second = (f"{each.name}={shown(each.value)}" for each in (older, newer))
-    return f"{first} is the older name of {second}; remove one of the two, or leave it empty"
-
-
-def _unknown(variable: str) -> str:
-    return f"{variable} is not a setting; {nearest(variable, _KNOWN)}"
-
-
-def _without_effect(variables: Mapping[str, str]) -> list[str]:
-    return [
-        f"{PREFIX}{name} has no effect: {why}" for name, why in WITHOUT_EFFECT.items() if PREFIX + name in variables
-    ]
-
-
-def _explained(error: ValidationError, given: Mapping[str, _Given], kind: type[CommonSettings]) -> list[str]:
-    return [line for fault in error.errors() for line in _fault_lines(dict(fault), given, kind)]
-
-
-def _fault_lines(fault: dict[str, Any], given: Mapping[str, _Given], kind: type[CommonSettings]) -> list[str]:
-    """Pydantic's finding in our words: variable, value, what is wrong, an example."""
+def _explain(fault: dict[str, Any], given: Mapping[str, _Given], kind: type[CommonSettings]) -> list[str]:
+    """A fault that pydantic found, in our words: variable, value, what is wrong, an example."""
     cause = fault.get("ctx", {}).get("error")
     if isinstance(cause, SourcesError):
         return [str(cause)]
@@ -208,7 +182,7 @@ def _fault_lines(fault: dict[str, Any], given: Mapping[str, _Given], kind: type[
     if isinstance(cause, OptionError):
         return [f"{name}: {cause.message}"]
     problem = cause or _PROBLEMS.get(fault["type"]) or fault["msg"].replace("Input should be", "should be")
-    given_value = "its value" if field in _SECRET else shown(value)
+    given_value = "its value" if field in _SECRETS else shown(value)
     return [f"{name}: {given_value} {problem}{example}"]
 
 
@@ -216,27 +190,24 @@ def _about(field: str, kind: type[CommonSettings] = Settings) -> About:
     return next(each for each in kind.model_fields[field].metadata if isinstance(each, About))
 
 
-def documented() -> list[SettingRow]:
-    """Every variable that is accepted, in the order of a reader's interest."""
+def all_settings() -> list[SettingHelp]:
+    """Every variable that is accepted: the two folders first, names of the original last."""
     folders = [name for name in Settings.model_fields if name not in CommonSettings.model_fields]
-    rows = [_row(name) for name in (*folders, *CommonSettings.model_fields)]
-    older = [SettingRow(PREFIX + name, "", f"Older name of `{PREFIX}{new}`") for name, new in OLDER_NAMES.items()]
+    current = []
+    for field in (*folders, *CommonSettings.model_fields):
+        about, default = _about(field), Settings.model_fields[field].default
+        words = str(default).lower() if isinstance(default, bool) else str(default)
+        current.append(SettingHelp(PREFIX + field.upper(), about.default or words, about.meaning))
+    older = [SettingHelp(PREFIX + name, "", f"Older name of `{PREFIX}{new}`") for name, new in OLDER_NAMES.items()]
     idle = [
-        SettingRow(PREFIX + name, "", f"Accepted with a warning, without effect: {why}")
+        SettingHelp(PREFIX + name, "", f"Accepted with a warning, without effect: {why}")
         for name, why in WITHOUT_EFFECT.items()
     ]
-    return rows + older + idle
-
-
-def _row(field: str) -> SettingRow:
-    about = _about(field)
-    default = Settings.model_fields[field].default
-    words = str(default).lower() if isinstance(default, bool) else str(default)
-    return SettingRow(PREFIX + field.upper(), about.default or words, about.meaning)
+    return current + older + idle
 
 
 def settings_table() -> str:
-    """The README's table of settings, in Markdown."""
+    """The documentation's table of settings, in Markdown."""
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
-    lines += [f"| `{row.name}` | {row.default} | {row.meaning} |" for row in documented()]
+    lines += [f"| `{each.name}` | {each.default} | {each.meaning} |" for each in all_settings()]
     return "\n".join(lines) + "\n"

@@ -1,11 +1,9 @@
-"""What can be set: names, types, ranges, defaults and meanings of the service's settings."""
+"""What can be set: names, types, ranges, defaults and meanings of the settings, and which of them fit together."""
 
-from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -16,7 +14,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from handler.config.fields import (
@@ -28,21 +25,26 @@ from handler.config.fields import (
     Hours,
     Level,
     LocationValue,
+    PresetsFile,
     QueueUrl,
     Seconds,
+    SourceName,
     Sources,
     Token,
     Word,
+    is_loopback,
     lower,
-    presets_at,
+    parse_location,
 )
-from handler.config.options import DEFAULTS, Presets, ResolvedOptions, layered
-from handler.config.presets import built_in
-from handler.config.sources import Name, chosen, without_effect
+from handler.config.options import DEFAULTS, ResolvedOptions, built_in_presets, layered
 from pipeline.recipe import OPTIONS, FacePolicy, Restore, parse_option
 from pipeline.types import Limits
 from sources.stores.location import Location
 from sources.stores.s3 import S3Store
+
+PREFIX: Final = "FACECRAFT_"
+_QUEUE_URL: Final = "FACECRAFT_SQS_QUEUE_URL"
+_WEBHOOK_TOKEN: Final = "FACECRAFT_WEBHOOK_TOKEN"  # noqa: S105 - the name of a setting
 
 _RECIPE: Final = MappingProxyType(
     {
@@ -51,14 +53,14 @@ _RECIPE: Final = MappingProxyType(
         if name != "background"
     }
 )
-"""The option that each field sets."""
+"""The option that each setting sets, by field."""
 
 _BACKGROUND: Final = tuple(f"default_background_{channel}" for channel in "rgb")
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a reader needs to know of a setting; `default` in words where the value itself would not do."""
+    """A setting for the reader. `default` says in words what the field's own default does not show."""
 
     meaning: str
     example: str
@@ -70,69 +72,63 @@ def _of(option: str) -> About:
 
 
 _PREDICTOR = About(
-    "File of the 68 landmarks model", "/models/68.dat", "`MODELS_DIR/shape_predictor_68_face_landmarks.dat`"
+    "File of the 68-point landmark model", "/models/68.dat", "`MODELS_DIR/shape_predictor_68_face_landmarks.dat`"
 )
 _CODEFORMER = About(
     "File of the restoration model",
     "/models/codeformer.pth",
     "`MODELS_DIR/codeformer/codeformer.pth`",
 )
-_PRESETS = About("TOML file with presets of your own", "/config/presets.toml", "the built-in presets")
-
-
+_PRESETS = About("TOML file with your own presets", "/config/presets.toml", "the built-in presets")
 _SOURCES = About(
-    "What announces photos, a comma list: folder; for a bucket sqs, webhook, poll (looks every `RESCAN_SECONDS`)",
+    "What announces photos, comma-separated: folder; for a bucket sqs, webhook, poll (lists it every `RESCAN_SECONDS`)",
     "sqs,webhook",
     "folder; for a bucket sqs with a queue, webhook with a token, else poll",
 )
 _QUEUE = About(
-    "Queue that the bucket's events go to",
+    "URL of the queue that receives the bucket's events",
     "https://sqs.eu-central-1.amazonaws.com/123456789012/photos",
     "(none)",
 )
 _CLEANUP = About("Hours after which portraits are deleted; reports, photos and originals stay", "720", "(never)")
 _KEY = About(
-    "What calls of the Lambda-compatible endpoint must bring as `X-API-Key`; without it only loopback is open",
+    "Key that calls to the Lambda-compatible endpoint must send as `X-API-Key`; without a key only loopback may call",
     "9Kc4tZ",
     "(none)",
 )
 _TOKEN = About(
-    "What `POST /events` must bring as `Authorization: Bearer ...`; required unless `HOST` is loopback",
+    "Token that `POST /events` must send as `Authorization: Bearer ...`; required unless `HOST` is loopback",
     "7Hq2vX",
     "(none)",
 )
-
-
-_PLACE: Final = "`{}` where that folder is there, as in the image; else required"
-
-VARIABLES: Final[ContextVar[Mapping[str, Any]]] = ContextVar("VARIABLES")
-"""The variables' values by field, set by `handler.config.load`, which checks names and empty values."""
-
-
-class _Variables(PydanticBaseSettingsSource):
-    """The environment as `handler.config.load` read it; pydantic-settings' own reader ignores wrong names."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  # its signature
-        return VARIABLES.get({}).get(field_name), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        return dict(VARIABLES.get({}))
+_FOLDER_DEFAULT: Final = "`{}` if that folder exists, as in the image; else required"
 
 
 class CommonSettings(BaseSettings):
-    """Every setting but the two folders: for commands that process no photos. Paths come out absolute."""
+    """Every setting but the two folders, for commands that process no photos. Paths come out absolute.
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=True)
+    `handler.config.load` constructs it from the environment and reports faults.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        enable_decoding=False,  # values are plain text and not JSON
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+    )
 
     models_dir: Annotated[File, About("Folder of the models", "/models", "./models")] = Path("models")
     predictor_path: Annotated[File | None, _PREDICTOR] = None
     codeformer_path: Annotated[File | None, _CODEFORMER] = None
     landmarks: Annotated[
-        Literal["auto", "68", "5"], About("Landmark model: 68 points, 5, or auto: 68 where that is present", "auto")
+        Literal["auto", "68", "5"], About("Landmark model: 68 or 5 (points), or auto (68 if its file exists)", "auto")
     ] = "auto"
     device: Annotated[Device, About("Where the networks run: auto, cpu, cuda or cuda:N", "cpu")] = "auto"
     workers: Annotated[
-        int, Field(ge=1, le=64), About("Worker processes, each with its own models: photos in work at once", "2")
+        int,
+        Field(ge=1, le=64),
+        About("Worker processes, each with its own models; as many photos are processed at once", "2"),
     ] = 1
     host: Annotated[Host, About("Address of the HTTP server", "127.0.0.1")] = "0.0.0.0"  # noqa: S104 - a container's
     port: Annotated[int, Field(ge=0, le=65_535), About("Port of the HTTP server; 0 takes a free one", "8000")] = 8000
@@ -143,33 +139,35 @@ class CommonSettings(BaseSettings):
     sqs_queue_url: Annotated[QueueUrl | None, _QUEUE] = None
     webhook_token: Annotated[Token | None, _TOKEN] = None
     max_concurrent_jobs: Annotated[
-        int, Field(ge=1, le=256), About("Calls of the Lambda-compatible endpoint that may run or wait at once", "4")
+        int, Field(ge=1, le=256), About("Calls to the Lambda-compatible endpoint that may run or wait at once", "4")
     ] = 4
     api_key: Annotated[Word | None, _KEY] = None
     after: Annotated[
         AfterAction,
         BeforeValidator(lower),
         About(
-            "What becomes of a done photo: keep, tag (objects only), move (to `originals` in the outbox) or delete",
+            "What happens to a done photo: keep, tag (objects only), move (to `originals` in the outbox) or delete",
             "move",
         ),
     ] = "keep"
     cleanup_age_hours: Annotated[Hours | None, _CLEANUP] = None
     rescan_seconds: Annotated[
-        Seconds, Field(ge=1), About("Time between two looks for photos that no event told of", "60")
+        Seconds, Field(ge=1), About("Seconds between scans for photos that no event announced", "60")
     ] = 60
-    settle_seconds: Annotated[Seconds, About("How long a file must lie unchanged before it is read", "2")] = 2
+    settle_seconds: Annotated[Seconds, About("Seconds for which a file must not change before it is read", "2")] = 2
     max_attempts: Annotated[
         int,
         Field(ge=1, le=100),
         About("Attempts at a photo before it is reported as failed; with a queue at most its `maxReceiveCount`", "3"),
     ] = 3
-    photo_timeout_seconds: Annotated[Seconds, Field(ge=1), About("Time limit of one attempt at a photo", "120")] = 120
+    photo_timeout_seconds: Annotated[
+        Seconds, Field(ge=1), About("Time limit of one attempt at a photo, in seconds", "120")
+    ] = 120
     max_upload_size_mb: Annotated[
         int, Field(ge=1, le=2048), About("Largest photo in MB (1 MB is 1,048,576 bytes)", "20")
     ] = 20
     max_pixels_mp: Annotated[int, Field(ge=1, le=1000), About("Largest photo in millions of pixels", "50")] = 50
-    presets: Annotated[Presets, PlainValidator(presets_at), _PRESETS] = Field(default_factory=built_in)
+    presets: Annotated[PresetsFile, _PRESETS] = Field(default_factory=built_in_presets)
     default_width: Annotated[int, _of("width")] = DEFAULTS.recipe.width
     default_height: Annotated[int, _of("height")] = DEFAULTS.recipe.height
     default_background_r: Annotated[Channel, About("Red of the background, 0 to 255", "240")] = 240
@@ -183,7 +181,7 @@ class CommonSettings(BaseSettings):
     identity_limit: Annotated[
         float,
         Field(ge=0, le=2, allow_inf_nan=False),
-        About("A restored face farther than this from the photo's (dlib's distance) is dropped", "0.5"),
+        About("A restored face is dropped if its distance (dlib's) from the photo's face is larger", "0.5"),
     ] = 0.5
     face_policy: Annotated[FacePolicy, _of("face_policy")] = DEFAULTS.recipe.face_policy
     default_max_size_kb: Annotated[int, _of("max_size_kb")] = DEFAULTS.recipe.max_size_kb
@@ -194,14 +192,13 @@ class CommonSettings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # its signature
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        *_others: PydanticBaseSettingsSource,
+        **_named: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The command line is stronger than the environment; no other place is read."""
-        return init_settings, _Variables(settings_cls)
+        """Only what `handler.config.load` passes: it reads the environment itself, to name every wrong variable."""
+        return (init_settings,)
 
     @field_validator(*_RECIPE, mode="before")
     @classmethod
@@ -210,22 +207,22 @@ class CommonSettings(BaseSettings):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Lines for the log: what was set and changes nothing."""
+        """Lines for the log: settings that are set and have no effect."""
         return self._warnings
 
     def recipe(self) -> ResolvedOptions:
-        """The options that hold where no preset or sidecar says otherwise."""
+        """The options of a photo without preset, metadata or sidecar."""
         values = {option: getattr(self, field) for field, option in _RECIPE.items() if field in self.model_fields_set}
         if self.model_fields_set.intersection(_BACKGROUND):
             values["background"] = ",".join(str(getattr(self, field)) for field in _BACKGROUND)
         return layered(DEFAULTS, values, "settings")
 
     def limits(self) -> Limits:
-        """What a photo may be before it is decoded."""
+        """How large a photo may be; checked before it is decoded."""
         return Limits(max_bytes=self.max_upload_size_mb * 1024 * 1024, max_pixels=self.max_pixels_mp * 1_000_000)
 
     def model_files(self) -> dict[str, Path]:
-        """The models that a setting puts elsewhere than in the models folder, by the card's name."""
+        """The files of models that a setting places outside the models folder, by model name."""
         files = {"landmarks_68": self.predictor_path, "codeformer": self.codeformer_path}
         return {name: path for name, path in files.items() if path is not None}
 
@@ -235,11 +232,15 @@ class Settings(CommonSettings):
 
     inbox: Annotated[
         LocationValue,
-        About("Where the photos are: a folder, or `s3://bucket/prefix`", "/inbox", _PLACE.format("/inbox")),
+        About("Where the photos are: a folder, or `s3://bucket/prefix`", "/inbox", _FOLDER_DEFAULT.format("/inbox")),
     ]
     outbox: Annotated[
         LocationValue,
-        About("Where portraits and reports go: a folder, or `s3://bucket/prefix`", "/outbox", _PLACE.format("/outbox")),
+        About(
+            "Where portraits and reports go: a folder, or `s3://bucket/prefix`",
+            "/outbox",
+            _FOLDER_DEFAULT.format("/outbox"),
+        ),
     ]
 
     @field_validator("inbox", mode="after")
@@ -250,31 +251,135 @@ class Settings(CommonSettings):
         return value
 
     @model_validator(mode="after")
-    def _apart(self) -> "Settings":
+    def _fit_together(self) -> "Settings":
         refuse_overlap(self.inbox, self.outbox)
+        self.source_names()
         return self
 
-    @model_validator(mode="after")
-    def _sources_fit(self) -> "Settings":
-        self.announcers()
-        return self
-
-    def announcers(self) -> tuple[Name, ...]:
-        """The sources that are used."""
-        queue, token = self.sqs_queue_url is not None, self.webhook_token is not None
-        return chosen(self.sources, bucket=not isinstance(self.inbox, Path), queue=queue, token=token, host=self.host)
+    def source_names(self) -> tuple[SourceName, ...]:
+        """The sources that announce photos: FACECRAFT_SOURCES, or the default for the other settings."""
+        return choose_sources(
+            self.sources,
+            bucket=not isinstance(self.inbox, Path),
+            queue=self.sqs_queue_url is not None,
+            token=self.webhook_token is not None,
+            host=self.host,
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        queue, token = self.sqs_queue_url is not None, self.webhook_token is not None
-        return (*super().warnings, *without_effect(self.announcers(), queue=queue, token=token))
+        names = self.source_names()
+        unused = []
+        if self.sqs_queue_url is not None and "sqs" not in names:
+            unused.append((_QUEUE_URL, "sqs"))
+        if self.webhook_token is not None and "webhook" not in names:
+            unused.append((_WEBHOOK_TOKEN, "webhook"))
+        lines = [
+            f"{variable} has no effect: {name} is not among the sources ({', '.join(names)})"
+            for variable, name in unused
+        ]
+        return (*super().warnings, *lines)
+
+
+_WITHOUT_EFFECT_IN_LAMBDA: Final = (
+    "cleanup_age_hours",
+    "workers",
+    "host",
+    "port",
+    "sources",
+    "sqs_queue_url",
+    "webhook_token",
+    "rescan_seconds",
+    "settle_seconds",
+)
+
+
+def _parse_bucket(value: object) -> S3Store | None:
+    location = None if value is None else parse_location(value)
+    if isinstance(location, Path):
+        raise ValueError("is a folder, and folders do not last in Lambda; name a bucket or leave it out")
+    return location
+
+
+class LambdaSettings(CommonSettings):
+    """The settings of a Lambda function: two buckets, or none. Without them it takes only photos in base64."""
+
+    inbox: Annotated[S3Store | None, PlainValidator(_parse_bucket), About("Where the photos are", "s3://photos/in")] = (
+        None
+    )
+    outbox: Annotated[
+        S3Store | None, PlainValidator(_parse_bucket), About("Where portraits and reports go", "s3://photos/out")
+    ] = None
+
+    @field_validator("workers", mode="after")
+    @classmethod
+    def _one_worker(cls, _: int) -> int:
+        """Lambda sends an environment one call at a time, and its only process holds the models."""
+        return 1
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "LambdaSettings":
+        match self.inbox, self.outbox:
+            case S3Store() as inbox, S3Store() as outbox:
+                refuse_overlap(inbox, outbox)
+            case None, None:
+                pass
+            case _:
+                raise ValueError("belong together: set both, as to s3://photos/in and s3://photos/out, or neither")
+        return self
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        idle = [name for name in _WITHOUT_EFFECT_IN_LAMBDA if name in self.model_fields_set]
+        return (*super().warnings, *(f"{PREFIX}{name.upper()} has no effect in Lambda" for name in idle))
+
+
+class SourcesError(ValueError):
+    """Settings that do not fit together; the message names them and the fix."""
+
+
+def choose_sources(
+    named: tuple[SourceName, ...], *, bucket: bool, queue: bool, token: bool, host: str
+) -> tuple[SourceName, ...]:
+    """The sources that announce photos.
+
+    Args:
+        named: FACECRAFT_SOURCES; empty for the default.
+        bucket: Whether the inbox is a bucket.
+        queue: Whether the URL of a queue is set.
+        token: Whether a webhook token is set.
+        host: The address of the HTTP server.
+
+    Raises:
+        SourcesError: The settings do not fit together.
+    """
+    if not bucket:
+        instead = "remove it, or write a bucket such as FACECRAFT_INBOX=s3://photos/in"
+        wrong = [f"FACECRAFT_SOURCES: {name}" for name in named if name != "folder"] + [_QUEUE_URL] * queue
+        if wrong:
+            raise SourcesError(f"{wrong[0]} announces objects of a bucket, and FACECRAFT_INBOX is a folder; {instead}")
+        return ("folder",)
+    by_setting: dict[SourceName, bool] = {"sqs": queue, "webhook": token}
+    names = named or tuple(name for name, is_set in by_setting.items() if is_set) or ("poll",)
+    if "folder" in names:
+        raise SourcesError(
+            "FACECRAFT_SOURCES: folder needs a folder as FACECRAFT_INBOX, but it is a bucket; write poll, for example"
+        )
+    if "sqs" in names and not queue:
+        raise SourcesError(f"FACECRAFT_SOURCES: sqs needs {_QUEUE_URL}; set it, or write poll, for example")
+    if "webhook" in names and not token and not is_loopback(host):
+        raise SourcesError(
+            f"{_WEBHOOK_TOKEN} is required if FACECRAFT_SOURCES has webhook and FACECRAFT_HOST={host} can be reached "
+            "by others; set it to a long random word, or write FACECRAFT_HOST=127.0.0.1"
+        )
+    return names
 
 
 def refuse_overlap(inbox: Location, outbox: Location) -> None:
-    """ValueError where one of the two lies in the other."""
+    """Raises ValueError if one of the two contains the other."""
     match inbox, outbox:
         case (Path(), Path()):
-            overlap = _within(inbox, outbox) or _within(outbox, inbox)
+            overlap = _is_within(inbox, outbox) or _is_within(outbox, inbox)
             example = "two folders side by side, for example /photos/in and /photos/out"
         case (S3Store(), S3Store()):
             overlap = inbox.overlaps(outbox)
@@ -285,13 +390,13 @@ def refuse_overlap(inbox: Location, outbox: Location) -> None:
         raise ValueError(f"overlap ({inbox} and {outbox}): portraits would be taken for photos; choose {example}")
 
 
-def _within(one: Path, other: Path) -> bool:
-    return any(_same(one, place) for place in (other, *other.parents))
+def _is_within(one: Path, other: Path) -> bool:
+    return any(_is_same(one, folder) for folder in (other, *other.parents))
 
 
-def _same(one: Path, other: Path) -> bool:
-    """One folder, also where two mounts show it under two names."""
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether both are one folder, even if two mounts show it under two names."""
     try:
         return one == other or one.samefile(other)
-    except OSError:  # it is not there yet, or may not be looked at
+    except OSError:  # it does not exist yet, or may not be read
         return False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from handler.config.loopback import is_loopback
+from handler.config.fields import is_loopback
 
 _KEY: Final = "X-API-Key"
 _SETTING: Final = "FACECRAFT_API_KEY"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from handler.config.load import init_seconds
-from handler.config.serverless import LambdaSettings
+from handler.config.settings import LambdaSettings
 from handler.outbox.attempts import Attempts
 from handler.processing.process import Process
 from handler.serverless.function import LambdaFunction

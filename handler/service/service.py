@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 from handler import __version__
-from handler.config.loopback import is_loopback
+from handler.config.fields import is_loopback
 from handler.config.settings import CommonSettings, Settings
 from handler.http.auth import Guard
 from handler.http.events import Events
@@ -58,7 +58,7 @@ class Service:
         load: Load = child.load,
     ) -> None:
         self._settings = settings
-        self._names = settings.announcers()
+        self._names = settings.source_names()
         self._metrics = Metrics(self._names if "folder" in self._names else tuple({*self._names, "poll"}))
         self._activity = Activity(self._metrics, progress)
         self._inbox, self._outbox = store_at(settings.inbox), store_at(settings.outbox)

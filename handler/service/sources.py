@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from handler.config.sources import Name
+from handler.config.fields import SourceName
 from handler.outbox.bucket_index import ReportFiles, ReportObjects
 from sources.bucket.inbox import BucketInbox
 from sources.bucket.scanner import BucketScanner
@@ -64,7 +64,7 @@ class Bucket:
     dated: bool
     on_count: Count
 
-    def arrivals(self, names: tuple[Name, ...], queue: Queue | None = None, *, once: bool = False) -> Arrivals:
+    def arrivals(self, names: tuple[SourceName, ...], queue: Queue | None = None, *, once: bool = False) -> Arrivals:
         """The sources of these names; `queue` is that of `sqs`. With `once` only what is there."""
         found = self._found(queue, once=once)
         if queue:

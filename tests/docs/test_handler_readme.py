@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from handler.__main__ import parser
-from handler.config.presets import built_in
+from handler.config.options import built_in_presets
 from pipeline.recipe import OPTIONS
 
 README = (Path(__file__).parents[2] / "handler" / "README.md").read_text("utf-8")
@@ -31,7 +31,7 @@ def test_options_table_has_every_option_with_its_range():
 
 def test_presets_are_named():
     named = set(re.findall(r"`([a-z-]+)`", section("Options of one photo")))
-    assert built_in().keys() <= named
+    assert built_in_presets().keys() <= named
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from handler.config.load import (
     CommonSettings,
     Settings,
     SettingsError,
-    documented,
+    all_settings,
     init_seconds,
     load,
     load_common,
@@ -147,9 +147,9 @@ def test_all_variables_of_the_original_are_accepted():
         ("SQS_QUEUE_URL", "photos", "is not the URL of a queue; for example FACECRAFT_SQS_QUEUE_URL=https://"),
         ("INBOX", "s3://bucket/..", "for example s3://photos/in"),
         ("PRESETS", "/nowhere.toml", "/nowhere.toml cannot be read"),
-        ("WEBHOOK_TOKEN", "three secret words", "its value is not one word of plain ASCII, or two"),
-        ("API_KEY", "a secret", "its value is not one word of plain ASCII"),
-        ("API_KEY", "s\u00e9cret", "its value is not one word of plain ASCII"),
+        ("WEBHOOK_TOKEN", "three secret words", "its value is not one word of printable ASCII, or two"),
+        ("API_KEY", "a secret", "its value is not one word of printable ASCII"),
+        ("API_KEY", "s\u00e9cret", "its value is not one word of printable ASCII"),
         ("MAX_CONCURRENT_JOBS", "0", "greater than or equal to 1; for example FACECRAFT_MAX_CONCURRENT_JOBS=4"),
         ("IDENTITY_LIMIT", "-1", "greater than or equal to 0"),
         ("INBX", "/in", "is not a setting; did you mean FACECRAFT_INBOX?"),
@@ -167,7 +167,7 @@ def test_token_and_key_are_never_shown():
     given = settings(WEBHOOK_TOKEN="hush-hush", API_KEY="hush")  # noqa: S106 - of the tests
     assert (given.webhook_token.get_secret_value(), given.api_key.get_secret_value()) == ("hush-hush", "hush")
     (line,) = faults(FOLDERS | {"FACECRAFT_WEBHOOK_TOKEN": "hush-hush hush-hush hush-hush"})
-    assert given.warnings == ("FACECRAFT_WEBHOOK_TOKEN has no effect: webhook is none of the sources (folder)",)
+    assert given.warnings == ("FACECRAFT_WEBHOOK_TOKEN has no effect: webhook is not among the sources (folder)",)
     assert "hush" not in f"{given!r} {given} {given.model_dump()} {given.model_dump_json()} {line}"
 
 
@@ -233,7 +233,7 @@ def test_a_link_that_leads_nowhere_is_a_fault(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     (line,) = faults(FOLDERS, inbox=tmp_path / "loop")
     assert line.startswith("inbox: ")
-    assert "cannot be followed" in line
+    assert "cannot be resolved" in line
 
 
 def test_the_older_names_serve_and_contradictions_are_refused():
@@ -281,7 +281,7 @@ def test_file_names_that_are_not_utf8_are_kept():
 
 
 def test_every_setting_is_documented_with_its_default():
-    rows = {row.name: row for row in documented()}
+    rows = {row.name: row for row in all_settings()}
     assert rows.keys() == {f"FACECRAFT_{name.upper()}" for name in [*Settings.model_fields, *ORIGINAL]}
     assert rows["FACECRAFT_DEFAULT_OVAL_MASK"].default == "true"
     assert rows["FACECRAFT_MODELS_DIR"].default == "./models"

@@ -2,8 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.config.options import DEFAULTS, SIDECAR_BYTES, layered, preset_of, recipe_facts, resolve
-from handler.config.presets import PresetsError, built_in, load
+from handler.config.options import (
+    DEFAULTS,
+    SIDECAR_BYTES,
+    PresetsError,
+    built_in_presets,
+    layered,
+    load_presets,
+    preset_of,
+    recipe_facts,
+    resolve,
+)
 from pipeline.errors import PhotoRejected
 from pipeline.recipe import OPTIONS
 
@@ -99,23 +108,23 @@ def test_the_reports_recipe_has_digest_all_options_and_their_origins():
 
 
 def test_every_built_in_preset_makes_a_recipe():
-    for name in built_in():
-        assert resolve(DEFAULTS, f"{name}/a.jpg", built_in()).origins["width"] == f"preset:{name}"
+    for name in built_in_presets():
+        assert resolve(DEFAULTS, f"{name}/a.jpg", built_in_presets()).origins["width"] == f"preset:{name}"
 
 
 def test_document_presets_leave_the_photo_as_it_is():
     for name in ("passport-eu", "passport-us", "visa-schengen", "visa-cn"):
-        recipe = resolve(DEFAULTS, f"{name}/a.jpg", built_in()).recipe
+        recipe = resolve(DEFAULTS, f"{name}/a.jpg", built_in_presets()).recipe
         assert (recipe.photo_enhance, recipe.restore, recipe.oval_mask) == (False, "off", False)
 
 
 def test_a_file_adds_presets_and_replaces_built_in_ones_whole(tmp_path):
     file = tmp_path / "presets.toml"
     file.write_text("[LinkedIn]\nwidth = 1000\n[Badge]\ndpi = 600\n")
-    presets = load(file)
+    presets = load_presets(file)
     assert presets["linkedin"] == {"width": 1000}
     assert presets["badge"] == {"dpi": 600}
-    assert presets["avatar"] == built_in()["avatar"]
+    assert presets["avatar"] == built_in_presets()["avatar"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +132,7 @@ def test_a_file_adds_presets_and_replaces_built_in_ones_whole(tmp_path):
     [
         ("[linkedin]\nwidth = 1", "presets.toml: [linkedin] width: 1 is not"),
         ("[linkedin]\nwidt = 1", "[linkedin] widt: is not the name of an option; did you mean width?"),
-        ("width = 800", "width stands outside of a preset"),
+        ("width = 800", "width is outside of a preset"),
         ("['a/b']\nwidth = 800", "cannot be a folder's name"),
         ("[web]\n[WEB]", "[WEB] is there twice"),
         ("[web", "presets.toml is not TOML"),
@@ -133,10 +142,10 @@ def test_a_bad_presets_file_names_preset_option_and_fix(tmp_path, text, words):
     file = tmp_path / "presets.toml"
     file.write_text(text)
     with pytest.raises(PresetsError) as caught:
-        load(file)
+        load_presets(file)
     assert words in str(caught.value)
 
 
 def test_a_missing_presets_file_is_named(tmp_path):
     with pytest.raises(PresetsError, match=r"none\.toml cannot be read"):
-        load(tmp_path / "none.toml")
+        load_presets(tmp_path / "none.toml")

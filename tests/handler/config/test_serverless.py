@@ -25,8 +25,8 @@ def test_inbox_and_outbox_are_buckets():
         ({"FACECRAFT_INBOX": "/inbox"}, r"'/inbox' is a folder, .* for example FACECRAFT_INBOX=s3://photos/in"),
         ({"FACECRAFT_OUTBOX": "/tmp"}, r"'/tmp' is a folder, .* for example FACECRAFT_OUTBOX=s3://photos/out"),  # noqa: S108
         ({"FACECRAFT_INBOX": "gs://photos"}, "is neither a folder nor a bucket"),
-        ({"FACECRAFT_OUTBOX": ""}, "go together: set both"),
-        ({"FACECRAFT_INBOX": ""}, "go together: set both"),
+        ({"FACECRAFT_OUTBOX": ""}, "belong together: set both"),
+        ({"FACECRAFT_INBOX": ""}, "belong together: set both"),
         ({"FACECRAFT_OUTBOX": "s3://photos/in/out"}, "two prefixes side by side"),
         ({"FACECRAFT_OUTBOKS": "s3://photos/out"}, "FACECRAFT_OUTBOX"),
         ({"FACECRAFT_WORKERS": "many"}, "FACECRAFT_WORKERS"),

@@ -2,13 +2,15 @@
 
 import pytest
 
-from handler.config.sources import SourcesError, chosen, parsed, without_effect
+from handler.config.fields import parse_source_names
+from handler.config.load import load
+from handler.config.settings import SourcesError, choose_sources
 
 EVERYONE = "0.0.0.0"  # noqa: S104 - the default
 
 
 def names(named="", *, bucket=True, queue=False, token=False, host=EVERYONE):
-    return ",".join(chosen(parsed(named), bucket=bucket, queue=queue, token=token, host=host))
+    return ",".join(choose_sources(parse_source_names(named), bucket=bucket, queue=queue, token=token, host=host))
 
 
 @pytest.mark.parametrize(
@@ -53,10 +55,16 @@ def test_what_does_not_go_together_is_refused_with_the_fix(given, words):
 
 def test_other_words_are_refused():
     with pytest.raises(ValueError, match="'nats' is not one of folder, sqs, webhook, poll"):
-        parsed("sqs, nats")
+        parse_source_names("sqs, nats")
 
 
-def test_what_is_set_and_used_by_no_source_is_told():
-    assert without_effect(("sqs", "webhook"), queue=True, token=True) == []
-    lines = without_effect(("poll",), queue=True, token=True)
+def test_settings_that_no_source_uses_are_warned_of():
+    environ = {
+        "FACECRAFT_INBOX": "s3://photos/in",
+        "FACECRAFT_OUTBOX": "s3://photos/out",
+        "FACECRAFT_SQS_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/photos",
+        "FACECRAFT_WEBHOOK_TOKEN": "7Hq2vX",
+    }
+    assert load(environ).warnings == ()
+    lines = load({**environ, "FACECRAFT_SOURCES": "poll"}).warnings
     assert [line.split()[0] for line in lines] == ["FACECRAFT_SQS_QUEUE_URL", "FACECRAFT_WEBHOOK_TOKEN"]

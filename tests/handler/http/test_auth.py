@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.config.loopback import is_loopback
+from handler.config.fields import is_loopback
 from handler.http.auth import Guard
 
 KEY = "9Kc4tZ"

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from handler.config.serverless import LambdaSettings
+from handler.config.settings import LambdaSettings
 from handler.outbox.attempts import SERVICES
 from handler.outbox.paths import ATTEMPTS
 from handler.serverless.invocation import Invocation
@@ -114,7 +114,7 @@ HANG = """
 import json, sys, threading
 from handler.serverless.runtime import LambdaRuntime
 from handler.serverless.invocation import FunctionError, Invocation
-from handler.config.serverless import LambdaSettings
+from handler.config.settings import LambdaSettings
 
 class Hanging:
     device = "cpu"
