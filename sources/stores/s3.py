@@ -12,15 +12,14 @@ from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
-from sources.stores import s3_answers as answers
+from sources.stores import s3_requests as requests
 from sources.stores.aws import client
 from sources.stores.base import STATE, Blob, Conflict, ListedObject
-from sources.stores.s3_answers import Answer, etag, whole
 from sources.stores.s3_errors import as_os_errors, told
 from sources.stores.s3_keys import as_prefix, content_type, key_of, parsed_uri
 from sources.stores.s3_locks import DEAD_SECONDS, S3Lease, Tickets
+from sources.stores.s3_requests import Answer, condition, enforces_conditions, etag
 from sources.stores.s3_stamps import STAMP, ObjectStamps, stamp_in
-from sources.stores.s3_upload import LARGE, condition, keeps_conditions, put
 
 _TEMPORARIES: Final = f"{STATE}/tmp"  # noqa: S108 - not the shared /tmp
 _LOCKS: Final = f"{STATE}/locks"
@@ -61,7 +60,7 @@ class S3Store:
     def read(self, path: str, limit: int | None = None) -> Blob:
         """See Store."""
         with as_os_errors(self.uri(path)):
-            return whole(self._call("get_object", self._key(path)), limit)
+            return requests.read_body(self._call("get_object", self._key(path)), limit)
 
     def exists(self, path: str) -> bool:
         return self.version(path) is not None
@@ -69,7 +68,7 @@ class S3Store:
     def changed(self, path: str) -> int:
         """See Store."""
         with suppress(OSError):
-            return answers.changed(self._head(path))
+            return requests.changed(self._head(path))
         return 0
 
     def version(self, path: str) -> str | None:
@@ -81,7 +80,7 @@ class S3Store:
 
     def metadata(self, path: str) -> dict[str, str]:
         """As in `Blob`, without its content. FileNotFoundError where nothing stands."""
-        return answers.metadata(self._head(path))
+        return requests.metadata(self._head(path))
 
     def write(
         self,
@@ -95,8 +94,6 @@ class S3Store:
         """See Store. `about` becomes the object's metadata, and so does `stamp_ns`."""
         stamp = {STAMP: str(stamp_ns)} if stamp_ns is not None else {}
         facts = {"Metadata": {**(about or {}), **stamp}, "ContentType": content_type(path)}
-        if len(data) > LARGE:  # not every server keeps the condition for what comes in parts
-            self._check(path, replaces)
         if self.conditional:
             return self._write(path, data, facts, condition(replaces))
         with self._turn("write", path):
@@ -152,7 +149,7 @@ class S3Store:
             for found in page.get("Contents", []):
                 path = found["Key"].removeprefix(self.prefix)
                 if path and not path.endswith("/") and not path.startswith(f"{STATE}/"):
-                    yield ListedObject(path, etag(found), found["Size"], answers.changed(found))
+                    yield ListedObject(path, etag(found), found["Size"], requests.changed(found))
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """See Store."""
@@ -167,7 +164,7 @@ class S3Store:
 
     def stamps(self, folder: str) -> ObjectStamps:
         """As `FileStore.stamps`; each one costs a request when it is first asked for."""
-        names = {name: f"{etag(found)}@{answers.seconds(found)}" for name, found, _ in self._folder(folder)}
+        names = {name: f"{etag(found)}@{requests.seconds(found)}" for name, found, _ in self._folder(folder)}
         return ObjectStamps(self.uri(folder), names, lambda name: self.metadata(f"{folder}/{name}"))
 
     def stamped(self, path: str) -> int | None:
@@ -205,7 +202,7 @@ class S3Store:
             head = self._head(path)
         except FileNotFoundError:
             return False
-        return answers.age(head, _headers(head)) < DEAD_SECONDS
+        return requests.age(head, requests.headers(head)) < DEAD_SECONDS
 
     def reap(self, path: str) -> bool:
         """Remove what was made by `claim`, if whoever held it is dead; true if it was removed."""
@@ -229,7 +226,7 @@ class S3Store:
         return Tickets(
             lambda ticket: self._put(f"{folder}/{ticket}", b""),
             lambda ticket: self.delete(f"{folder}/{ticket}"),
-            lambda: {name: answers.age(found, headers) for name, found, headers in self._folder(folder)},
+            lambda: {name: requests.age(found, headers) for name, found, headers in self._folder(folder)},
         ).turn()
 
     def _folder(self, folder: str) -> Iterator[tuple[str, Answer, Mapping[str, str]]]:
@@ -238,7 +235,7 @@ class S3Store:
         for page in self._pages(Prefix=below, Delimiter="/"):
             for found in page.get("Contents", []):
                 if found["Key"] != below:
-                    yield found["Key"].removeprefix(below), found, _headers(page)
+                    yield found["Key"].removeprefix(below), found, requests.headers(page)
 
     def _pages(self, **query: str) -> Iterator[dict[str, Any]]:
         pages = client("s3").get_paginator("list_objects_v2")
@@ -262,7 +259,7 @@ class S3Store:
 
     def _put(self, path: str, data: bytes, only: Mapping[str, str] | None = None, **facts: object) -> str:
         with as_os_errors(self.uri(path)):
-            return put(client("s3"), self.bucket, self._key(path), data, only or {}, facts)
+            return etag(self._call("put_object", self._key(path), Body=data, **(only or {}), **facts))
 
     def _head(self, path: str) -> dict[str, Any]:
         with as_os_errors(self.uri(path)):
@@ -289,11 +286,6 @@ class S3Store:
 def _is_conditional(store: S3Store) -> bool:
     path = f"{_TEMPORARIES}/{uuid.uuid4().hex}"
     try:
-        return keeps_conditions(lambda only: store._put(path, b"", only))
+        return enforces_conditions(lambda only: store._put(path, b"", only))
     finally:
         store.delete(path)
-
-
-def _headers(answer: Answer) -> Mapping[str, str]:
-    headers: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
-    return headers
