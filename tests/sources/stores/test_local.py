@@ -357,18 +357,20 @@ while left:
     assert store.read("count").data == b"60"
 
 
-def test_threads_take_turns(store):
-    inside = []
+def test_lock_keeps_a_second_thread_out(store):
+    meeting = threading.Barrier(2)
 
-    def work(_):
+    def meets_another(_):
         with store.lock("anna.jpg"):
-            inside.append("in")
-            inside.append("out")
+            try:
+                meeting.wait(0.2)
+            except threading.BrokenBarrierError:
+                meeting.reset()
+                return False
+            return True
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(work, range(20)))
-
-    assert inside == ["in", "out"] * 20
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(meets_another, range(2))) == [False, False]
 
 
 def test_a_kill_in_the_middle_leaves_whole_files_and_nothing_else(store):

@@ -168,11 +168,13 @@ def test_what_is_claimed_lives_until_it_is_closed(store):
     assert list(store.stamps(f"{STATE}/services")) == []
 
 
-def test_a_turn_comes_to_an_end(store):
+def test_lock_is_released_when_its_context_ends(store):
     with store.lock("anna.jpg"):
-        pass
+        version = store.write("anna.jpg", b"1")
     with store.lock("anna.jpg"):
-        store.write("anna.jpg", b"x")
+        store.write("anna.jpg", b"2", replaces=version)
+
+    assert store.read("anna.jpg").data == b"2"
 
 
 def test_an_outbox_that_can_be_written_is_told(store):
