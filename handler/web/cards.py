@@ -1,14 +1,13 @@
-"""The contact sheet's HTML, piece by piece. Pure; whatever a name or a report says, it stays text."""
+"""What the contact sheet says of each photo, and its HTML. Pure; whatever a name or a report says stays text."""
 
 import base64
-import html
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from string import Template
 from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from handler import __version__
 from handler.telemetry.terminal import printable
@@ -19,17 +18,21 @@ from pipeline.reasons import NOTES
 from pipeline.recipe import OptionError, Recipe, parse_option
 
 STATES: Final = {"done": "Done", "rejected": "Rejected", "failed": "Failed", "waiting": "Not processed"}
-"""An entry's state, and the word for it; `waiting` has no report."""
+"""A card's state and the words for it; `waiting` has no report."""
 
 _WAITING: Final = "There is no report about this photo yet: run Facecraft again."
 _LONGEST_ERROR: Final = 300
-_HEAD, _FOOT = Path(__file__).with_name("cards.html").read_text(encoding="utf-8").split("<!-- cards -->\n")
+_MOST_MS: Final = 1e12
+"""Larger numbers in a report are no durations, and may be too large for a float."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the sheet says of one photo. `portraits`: the names of each portrait's files, the PNG first; `moved_to`:
-    where in the outbox the photo lies, if it is no longer in the inbox."""
+    """What the sheet says of one photo.
+
+    `error` is one line. `portraits` has the names of each portrait's files, the PNG first. `moved_to` is the photo's
+    path in the outbox, where it is no longer in the inbox.
+    """
 
     path: str
     state: str = "waiting"
@@ -48,7 +51,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The top of the sheet: `counts` by state, the run's `seconds`."""
+    """The top of the sheet: photos by state, their portraits, the run's duration in seconds."""
 
     inbox: str
     counts: Mapping[str, int]
@@ -57,8 +60,8 @@ class Summary:
     when: datetime
 
 
-def entry(path: str, report: Mapping[str, Any] | None) -> Card:
-    """The photo at `path` as its report tells it, be that report ours, an older one's or changed by hand."""
+def card_from(path: str, report: Mapping[str, Any] | None) -> Card:
+    """The card of the photo at `path`. The report may be ours, an older version's, edited by hand, or missing."""
     report = report or {}
     if report.get("outcome") not in ("done", "rejected", "failed"):
         return Card(path)
@@ -69,53 +72,35 @@ def entry(path: str, report: Mapping[str, Any] | None) -> Card:
         state=report["outcome"],
         reason=_text(report.get("reason")),
         hint=_text(report.get("hint")),
-        error=_text(report.get("error")),
+        error=(_text(report.get("error")).strip().splitlines() or [""])[-1][:_LONGEST_ERROR],
         faces=_number(_table(report.get("faces")).get("count")),
         cutout=_text(report.get("cutout")),
         restoration=_text(report.get("restoration")),
         notes=tuple(filter(None, map(_text, _items(report.get("notes"))))),
         background=_colour(_table(report.get("recipe")).get("background")),
         portraits=tuple(filter(None, portraits)),
-        stages_ms=_times(report.get("stages_ms")),
+        stages_ms=_durations(report.get("stages_ms")),
     )
 
 
-def head(summary: Summary) -> str:
-    """Everything above the first card."""
-    return Template(_HEAD).substitute(
-        inbox=text(summary.inbox),
-        tiles="\n".join(_tiles(summary)),
-        iso=text(summary.when.isoformat(timespec="seconds")),
-        when=text(f"{summary.when:%Y-%m-%d %H:%M %Z}".strip()),
-        version=text(__version__),
-    )
+def render_card(number: int, card: Card, pictures: Thumbnails) -> str:
+    """One photo's HTML; `number` tells it from the other cards of the page."""
+    grounds = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in (card.background, STRONG)]
+    portraits = [
+        (files[0], zip(jpegs or (None, None), grounds, ("on", "strong"), strict=True))
+        for files, jpegs in zip(card.portraits, pictures.after, strict=False)
+    ]
+    return _CARD.render(number=number, card=card, pictures=pictures, portraits=portraits)
 
 
-def card(number: int, shown: Card, pictures: Thumbnails) -> str:
-    """One photo: its pictures, and what there is to know. `number` is its own within the page."""
-    folder, slash, name = shown.path.rpartition("/")
-    return "\n".join(
-        (
-            f'<article class="card {shown.state}" aria-labelledby="photo-{number}">',
-            f'<header><h2 id="photo-{number}"><bdi><span class="folder">{text(folder + slash)}</span>{text(name)}</bdi>'
-            f'</h2><p class="state">{STATES[shown.state]}</p></header>',
-            '<div class="pictures">',
-            *_pictures(shown, pictures),
-            "</div>",
-            *_facts(shown),
-            "</article>\n",
-        )
-    )
+def render_page(summary: Summary, cards: Iterable[str]) -> Iterator[str]:
+    """The whole page, piece by piece.
 
-
-def foot() -> str:
-    """Everything below the last card."""
-    return _FOOT
-
-
-def text(value: str) -> str:
-    """Any string as HTML text or the value of a quoted attribute: one line, without bytes that are not UTF-8."""
-    return html.escape(printable(value))
+    Args:
+        summary: what is said above the cards.
+        cards: HTML from `render_card`, in pieces of any length; taken one by one, so that they need not fit in memory.
+    """
+    return _PAGE.generate(summary=summary, cards=cards)
 
 
 def duration(seconds: float) -> str:
@@ -126,73 +111,9 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _tiles(summary: Summary) -> Iterator[str]:
-    yield _tile("photos", "Photos", str(sum(summary.counts.values())))
-    for state, word in STATES.items():
-        if (count := summary.counts.get(state, 0)) or state != "waiting":
-            yield _tile(state if count else "none", word, str(count))
-    yield _tile("photos", "Portraits", str(summary.portraits))
-    yield _tile("photos", "Time of this run", duration(summary.seconds))
-
-
-def _tile(kind: str, word: str, value: str) -> str:
-    return f'<div class="tile {kind}"><dt>{word}</dt><dd>{text(value)}</dd></div>'
-
-
-def _pictures(shown: Card, pictures: Thumbnails) -> Iterator[str]:
-    name = text(shown.path)
-    yield _figure(pictures.before, f"Photo {name}", "Photo", "before")
-    if shown.state != "done":
-        yield _said(shown)
-    for files, after in zip(shown.portraits, pictures.after, strict=False):
-        label = text(files[0])
-        for data, colour, kind in zip(after or (None, None), (shown.background, STRONG), ("on", "strong"), strict=True):
-            ground = "#{:02X}{:02X}{:02X}".format(*colour)
-            yield _figure(data, f"Portrait {label} on {ground}", f"Portrait on {ground}", kind)
-
-
-def _figure(data: bytes | None, alt: str, caption: str, kind: str) -> str:
-    """`alt` and `caption` are HTML."""
-    if data is None:
-        picture = f'<div class="missing" role="img" aria-label="{alt}: cannot be shown">cannot be shown</div>'
-    else:
-        picture = f'<img alt="{alt}" decoding="async" src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">'
-    return f'<figure class="{kind}">{picture}<figcaption>{caption}</figcaption></figure>'
-
-
-def _said(shown: Card) -> str:
-    """Why there is no portrait, and what to do."""
-    reason = f"<strong>{text(_words(shown.reason))}</strong> " if shown.reason else ""
-    last = (shown.error.strip().splitlines() or [""])[-1][:_LONGEST_ERROR]
-    error = f"<p><code>{text(last)}</code></p>" if last else ""
-    return f'<div class="said"><p>{reason}{text(shown.hint)}</p>{error}</div>'
-
-
-def _facts(shown: Card) -> Iterator[str]:
-    facts = {
-        "Faces": "" if shown.faces is None else str(shown.faces),
-        "Cut-out": text(_words(shown.cutout)),
-        "Restoration": text(_words(shown.restoration)),
-        "Files": "".join(_file(name) for files in shown.portraits for name in files),
-        "Notes": "".join(f"<span>{text(_sentence(NOTES.get(note, _words(note))))}</span>" for note in shown.notes),
-        "Time": _time(shown.stages_ms or {}),
-    }
-    rows = [f'<div class="{name.lower()}"><dt>{name}</dt><dd>{said}</dd></div>' for name, said in facts.items() if said]
-    if rows:
-        yield from ('<dl class="facts">', *rows, "</dl>")
-
-
-def _file(name: str) -> str:
-    return f'<span class="file"><bdi>{text(name)}</bdi></span>'
-
-
-def _time(stages_ms: Mapping[str, float]) -> str:
-    if not stages_ms:
-        return ""
-    stages = "".join(
-        f"<li>{text(_words(stage).lower())} <b>{spent:,.0f}</b></li>" for stage, spent in stages_ms.items()
-    )
-    return f'<span class="total">{sum(stages_ms.values()):,.0f} ms</span><ul class="stages">{stages}</ul>'
+def _finalize(value: object) -> object:
+    """Applied by jinja to what it prints, before it is escaped: one line, without bytes that are not UTF-8."""
+    return printable(value) if type(value) is str else value  # markupsafe.Markup, a subclass, is HTML already
 
 
 def _words(identifier: str) -> str:
@@ -201,6 +122,32 @@ def _words(identifier: str) -> str:
 
 def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals |= {"states": STATES, "version": __version__}
+    environment.filters |= {
+        "base64": lambda data: base64.b64encode(data).decode(),
+        "duration": duration,
+        "ms": "{:,.0f}".format,
+        "note": lambda note: _sentence(NOTES.get(note, _words(note))),
+        "words": _words,
+    }
+    return environment
+
+
+_TEMPLATES: Final = _environment()
+_CARD: Final = _TEMPLATES.get_template("card.html")
+_PAGE: Final = _TEMPLATES.get_template("contact_sheet.html")
 
 
 def _table(value: object) -> Mapping[str, Any]:
@@ -230,5 +177,5 @@ def _colour(value: object) -> Colour:
         return Recipe().background_rgb
 
 
-def _times(value: object) -> dict[str, float]:
-    return {stage: ms for stage, ms in _table(value).items() if isinstance(ms, int | float) and 0 <= ms < math.inf}
+def _durations(value: object) -> dict[str, float]:
+    return {stage: ms for stage, ms in _table(value).items() if isinstance(ms, int | float) and 0 <= ms < _MOST_MS}

@@ -1,7 +1,6 @@
 """Writes the contact sheet of an inbox: row by row, whole or not at all."""
 
 import os
-import shutil
 import tempfile
 import uuid
 from collections import Counter
@@ -82,7 +81,7 @@ def write(
         tempfile.TemporaryFile("w+", encoding="utf-8", dir=target.parent) as body,
         ThumbnailPool(settings.workers, settings.photo_timeout_seconds) as pool,
     ):
-        shown = entries(inbox.root, outbox, taken=settings.after != "keep")
+        shown = cards_of(inbox.root, outbox, taken=settings.after != "keep")
         wanted = ((each, _wanted(each, inbox, outbox, settings)) for each in shown)
         for number, (each, pictures) in enumerate(pool.each(wanted), 1):
             if stopped():
@@ -90,13 +89,13 @@ def write(
             told(each.path)
             counts[each.state] += 1
             portraits += len(each.portraits)
-            body.write(cards.card(number, each, pictures))
+            body.write(cards.render_card(number, each, pictures))
         body.seek(0)
         summary = Summary(inbox.root.name, counts, portraits, seconds, datetime.now(UTC).astimezone())
         _publish(target, summary, body)
 
 
-def entries(inbox: Path, outbox: FileStore, *, taken: bool = False) -> Iterator[Card]:
+def cards_of(inbox: Path, outbox: FileStore, *, taken: bool = False) -> Iterator[Card]:
     """All photos in the inbox, by path, as their reports tell them; with `taken` also the done ones that left it."""
     there = set(_photos(inbox))
     left = {path for path, report, _ in reports(outbox) if report.get("outcome") == "done"} if taken else set()
@@ -107,7 +106,7 @@ def entries(inbox: Path, outbox: FileStore, *, taken: bool = False) -> Iterator[
             yield Card(path)
         else:
             moved = None if path in there else moved_to(outbox, path, report)
-            yield replace(cards.entry(path, report), moved_to=moved)
+            yield replace(cards.card_from(path, report), moved_to=moved)
 
 
 def _photos(inbox: Path) -> Iterable[str]:
@@ -125,9 +124,7 @@ def _publish(target: Path, summary: Summary, body: IO[str]) -> None:
     beside = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with beside.open("x", encoding="utf-8") as page:
-            page.write(cards.head(summary))
-            shutil.copyfileobj(body, page)
-            page.write(cards.foot())
+            page.writelines(cards.render_page(summary, body))
             page.flush()
             os.fsync(page.fileno())
         beside.replace(target)

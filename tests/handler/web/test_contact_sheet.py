@@ -17,7 +17,7 @@ from PIL import Image
 
 from handler.config.load import SettingsError, load
 from handler.web import cards
-from handler.web.contact_sheet import Stopped, entries, place, write
+from handler.web.contact_sheet import Stopped, cards_of, place, write
 from handler.web.thumbnails import Thumbnails
 from pipeline.reasons import NOTES
 from sources.stores.local import FileStore
@@ -71,12 +71,16 @@ class Page(HTMLParser):
 
 
 def card(path, report, pictures=Thumbnails()):  # noqa: B008 - frozen
-    return Page(cards.card(1, cards.entry(path, report), pictures))
+    return Page(cards.render_card(1, cards.card_from(path, report), pictures))
+
+
+def page_source(*rendered, **changed):
+    facts = {"inbox": "in", "counts": Counter(done=2), "portraits": 3, "seconds": 75.2, "when": WHEN} | changed
+    return "".join(cards.render_page(cards.Summary(**facts), rendered))
 
 
 def head(**changed):
-    facts = {"inbox": "in", "counts": Counter(done=2), "portraits": 3, "seconds": 75.2, "when": WHEN} | changed
-    return Page(cards.head(cards.Summary(**facts)) + cards.foot())
+    return Page(page_source(**changed))
 
 
 def test_the_top_counts_the_photos_and_says_when_how_long_and_by_which_version():
@@ -96,9 +100,32 @@ def test_the_page_needs_no_script_no_network_and_no_other_file():
     page = head()
 
     assert {"script", "link", "iframe", "object"} & {tag for tag, _ in page.elements} == set()
-    assert not re.search(r"url\(|@import|https?:|//", cards.head(cards.Summary("in", {}, 0, 0, WHEN)) + cards.foot())
+    assert not re.search(r"url\(|@import|https?:|//", page_source())
     policy = [meta["content"] for meta in page.all("meta") if "http-equiv" in meta]
     assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+def test_render_page_takes_cards_one_by_one():
+    taken = []
+    rendered = (taken.append(number) or f"<p>card {number}</p>" for number in range(3))
+
+    for piece in cards.render_page(cards.Summary("in", {}, 0, 0, WHEN), rendered):
+        if "card 0" in piece:
+            assert taken == [0]
+
+    assert taken == [0, 1, 2]
+
+
+def test_render_page_without_cards_says_so():
+    assert "There are no photos in this folder." in head().text
+    assert "no photos" not in page_source("<p>card</p>")
+
+
+def test_card_leaves_out_durations_that_no_float_holds():
+    text = card("anna.jpg", DONE | {"stages_ms": {"decode": 41, "detect": 10**400}}).text
+
+    assert "41 ms" in text
+    assert "detect" not in text
 
 
 def test_a_done_photo_is_told_in_words():
@@ -136,9 +163,8 @@ def test_a_photo_without_portrait_says_why_and_what_to_do():
 
 def test_names_are_text_whatever_they_hold():
     report = DONE | {"outputs": [{"name": ODD}], "notes": [ODD], "cutout": ODD}
-    source = cards.card(1, cards.entry(ODD, report), Thumbnails(b"", ((b"", b""),))) + cards.head(
-        cards.Summary(ODD, {}, 0, 0, WHEN)
-    )
+    rendered = cards.render_card(1, cards.card_from(ODD, report), Thumbnails(b"", ((b"", b""),)))
+    source = page_source(rendered, inbox=ODD)
 
     source.encode("utf-8")
     assert "<script" not in source
@@ -207,7 +233,7 @@ def test_all_photos_of_the_inbox_are_told_in_order_and_nothing_else(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(json.dumps(DONE))
 
-    found = list(entries(tmp_path / "in", FileStore(tmp_path / "out")))
+    found = list(cards_of(tmp_path / "in", FileStore(tmp_path / "out")))
 
     assert [(each.path, each.state) for each in found] == [("a/z.jpg", "waiting"), ("b.jpg", "done")]
 
@@ -220,7 +246,7 @@ def test_done_photos_that_were_taken_out_are_told_with_their_place(tmp_path):
         report = DONE | {"outcome": outcome, "source": {"sha256": "ab" * 32, "bytes": 1}}
         FileStore(tmp_path / "out").write(f"reports/{name}.jpg.json", json.dumps(report).encode())
 
-    found = entries(tmp_path / "in", FileStore(tmp_path / "out"), taken=True)
+    found = cards_of(tmp_path / "in", FileStore(tmp_path / "out"), taken=True)
 
     assert [(each.path, each.moved_to) for each in found] == [
         ("a/z.jpg", "originals/a/z.jpg"),
