@@ -24,7 +24,7 @@ from pipeline.reasons import REASONS
 from pipeline.recipe import nearest
 from pipeline.types import Limits, Picture
 from sources.events import Event
-from sources.notifications.announcement import shown
+from sources.notifications.fields import short_repr
 from sources.stores.base import Conflict, Outbox
 from sources.stores.memory import MemoryStore
 
@@ -54,24 +54,26 @@ def parsed(event: Mapping[str, object]) -> Asked:
     """FunctionError where the call is not right."""
     if unknown := [name for name in event if name not in _FIELDS]:
         raise FunctionError(
-            "InvalidEvent", f"{shown(unknown[0])} is no field of a call; {nearest(unknown[0], _FIELDS)}"
+            "InvalidEvent", f"{short_repr(unknown[0])} is no field of a call; {nearest(unknown[0], _FIELDS)}"
         )
     options = event.get("options") or {}
     if not isinstance(options, Mapping):
-        raise FunctionError("InvalidEvent", f'options is {shown(options)}; write an object, as in {{"width": 800}}')
+        raise FunctionError(
+            "InvalidEvent", f'options is {short_repr(options)}; write an object, as in {{"width": 800}}'
+        )
     return Asked(_image(event["image"]), options)
 
 
 def _image(image: object) -> bytes | str:
     if not isinstance(image, str) or not image.strip():
-        raise FunctionError("InvalidImage", f"image is {shown(image)}; {_BASE64}")
+        raise FunctionError("InvalidImage", f"image is {short_repr(image)}; {_BASE64}")
     if image.startswith("s3://"):
         return image
     try:
         return base64.b64decode("".join(image.split()), validate=True)
     except ValueError as error:
         raise FunctionError(
-            "InvalidImage", f"image is {shown(image)}, which is no base64 ({error}); {_BASE64}"
+            "InvalidImage", f"image is {short_repr(image)}, which is no base64 ({error}); {_BASE64}"
         ) from error
 
 

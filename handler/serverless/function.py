@@ -14,10 +14,11 @@ from handler.processing.process import Pool, Process
 from handler.processing.worker import Workers
 from handler.serverless.direct import Inline, parsed
 from handler.serverless.invocation import Answer, FunctionError, Invocation
-from sources.bucket.inbox import BucketInbox, BucketPhoto
+from sources.bucket.inbox import BucketInbox, BucketPhoto, InboxNotification
 from sources.events import Event
-from sources.notifications.announcement import ObjectCreated, shown
-from sources.sqs.batch import BatchSource, Told, told
+from sources.notifications.fields import short_repr
+from sources.notifications.notification import ObjectCreated
+from sources.sqs.batch import BatchSource
 from sources.stores.s3 import S3Store
 from sources.stores.s3_keys import URI
 
@@ -76,7 +77,7 @@ class LambdaFunction:
             case Mapping():
                 return self._event(event, invocation)
         raise FunctionError(
-            "InvalidEvent", f'{shown(event)} is no object; send {{"image": "<base64>"}}, or events of S3'
+            "InvalidEvent", f'{short_repr(event)} is no object; send {{"image": "<base64>"}}, or events of S3'
         )
 
     # A photo, by whoever wants its portrait
@@ -107,29 +108,29 @@ class LambdaFunction:
         process, inbox = self._bucket()
         source, unread = BatchSource(invocation.remaining, "sqs"), []
         for record in sorted(records, key=_receives, reverse=True):
-            heard, receives = _heard(record.get("body"), inbox), _receives(record)
-            source.add(record["messageId"], heard.photos, receives)
-            if heard.wrong is not None:
+            notification, receives = _parse_for(record.get("body"), inbox), _receives(record)
+            source.add(record["messageId"], notification.photos, receives)
+            if notification.error is not None:
                 unread += [record["messageId"]] if receives < _MOST_RECEIVES else []
-                _not_understood(record, heard.wrong)
+                _not_understood(record, notification.error)
         self._worked(source, process, invocation)
         failures = dict.fromkeys([*source.unsettled(), *unread])
         return {"batchItemFailures": [{"itemIdentifier": each} for each in failures]}
 
     def _event(self, event: Mapping[str, object], invocation: Invocation) -> Answer:
         """All others: whoever sent it sends it again where the call fails."""
-        heard = _heard(event, self._inbox() or _NOWHERE)
-        if heard.wrong is not None and not heard.photos:
-            raise FunctionError("InvalidEvent", f'{heard.wrong}; or send a photo as {{"image": "<base64>"}}')
+        notification = _parse_for(event, self._inbox() or _NOWHERE)
+        if notification.error is not None and not notification.photos:
+            raise FunctionError("InvalidEvent", f'{notification.error}; or send a photo as {{"image": "<base64>"}}')
         process, _ = self._bucket()
         source = BatchSource(invocation.remaining)
-        source.add(invocation.request_id, heard.photos)
+        source.add(invocation.request_id, notification.photos)
         outcomes = self._worked(source, process, invocation)
         if source.unsettled():
             raise _again(outcomes)
-        if heard.wrong is not None:
-            raise FunctionError("InvalidEvent", f"{heard.wrong}; what it also told of is settled")
-        return {"photos": [_told_of(process, *each) for each in outcomes], "ignored": heard.ignored}
+        if notification.error is not None:
+            raise FunctionError("InvalidEvent", f"{notification.error}; what it also told of is settled")
+        return {"photos": [_told_of(process, *each) for each in outcomes], "ignored": notification.ignored}
 
     # Both
 
@@ -154,12 +155,14 @@ class LambdaFunction:
         return tuple(outcomes.each.values())
 
 
-def _heard(body: object, inbox: BucketInbox) -> Told:
+def _parse_for(body: object, inbox: BucketInbox) -> InboxNotification:
     """An inbox that is not the one that the events are about would otherwise show in no log."""
-    heard = told(body, inbox)
-    if heard.ignored and not heard.photos:
-        _log.info("event.ignored", extra={"number": heard.ignored, "inbox": f"s3://{inbox.bucket}/{inbox.prefix}"})
-    return heard
+    notification = inbox.parse(body)
+    if notification.ignored and not notification.photos:
+        _log.info(
+            "event.ignored", extra={"number": notification.ignored, "inbox": f"s3://{inbox.bucket}/{inbox.prefix}"}
+        )
+    return notification
 
 
 def _photo_at(uri: str, inbox: BucketInbox) -> BucketPhoto:
@@ -167,10 +170,10 @@ def _photo_at(uri: str, inbox: BucketInbox) -> BucketPhoto:
     found = URI.fullmatch(uri)
     if found is None or not found["prefix"]:
         raise FunctionError(
-            "InvalidImage", f"image is {shown(uri)}; write s3://BUCKET/KEY, as in s3://photos/in/anna.jpg"
+            "InvalidImage", f"image is {short_repr(uri)}; write s3://BUCKET/KEY, as in s3://photos/in/anna.jpg"
         )
     told_of = ObjectCreated(found["bucket"], found["prefix"])
-    if not inbox.holds(told_of):
+    if not inbox.contains(told_of):
         inside = f"s3://{inbox.bucket}/{inbox.prefix}"
         raise FunctionError("OutsideInbox", f"{uri} is not in the inbox (outside_inbox): put the photo below {inside}")
     photo = inbox.photo(told_of)
@@ -199,7 +202,7 @@ def _receives(record: Mapping[str, Any]) -> int:
 def _not_understood(record: Mapping[str, Any], wrong: str) -> None:
     _log.error(
         "message.not_understood",
-        extra={"message_id": record["messageId"], "why": wrong, "body": shown(record.get("body"))},
+        extra={"message_id": record["messageId"], "why": wrong, "body": short_repr(record.get("body"))},
     )
 
 

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from sources.filters import photo_of, why_ignored
-from sources.notifications.announcement import ObjectCreated, is_older
+from sources.notifications.notification import ObjectCreated, is_older
+from sources.notifications.parse import parse_notification
 
 
 @dataclass(frozen=True, slots=True)
 class BucketPhoto:
-    """A photo that an event is about. `version` is empty where it is not told, as in the event of a sidecar."""
+    """A photo that an event is about. `version` is empty where it is unknown, as in the event of a sidecar."""
 
     uri: str
     path: str
@@ -16,34 +17,70 @@ class BucketPhoto:
     sequencer: str | None = None
 
     def covers(self, other: "BucketPhoto") -> bool:
-        """Whether whoever began to read the photo after this event also has what the other one tells of."""
+        """Whether a read that began after this event also sees what the other event is about."""
         same = self.version != "" and self.version == other.version
         return same or is_older(other.sequencer, self.sequencer)
 
 
 @dataclass(frozen=True, slots=True)
+class InboxNotification:
+    """What a notification says about one inbox.
+
+    Attributes:
+        photos: Photos that are new, or whose sidecar is.
+        outside: Objects that do not lie in the inbox.
+        not_photos: How many objects of the inbox are no photos: folders, temporary files and the like.
+        other_events: How many events are about something else than new objects.
+        error: What could not be understood; None if all could.
+    """
+
+    photos: tuple[BucketPhoto, ...]
+    outside: tuple[ObjectCreated, ...]
+    not_photos: int
+    other_events: int
+    error: str | None
+
+    @property
+    def ignored(self) -> int:
+        """How much of the notification is not about photos of the inbox."""
+        return len(self.outside) + self.not_photos + self.other_events
+
+
+@dataclass(frozen=True, slots=True)
 class BucketInbox:
-    """Below `prefix` of a bucket; `in` means `in/`, and an empty prefix all of the bucket."""
+    """The objects below `prefix` of a bucket; `in` means `in/`, and an empty prefix the whole bucket."""
 
     bucket: str
     prefix: str
 
-    def holds(self, announced: ObjectCreated) -> bool:
+    def parse(self, body: object) -> InboxNotification:
+        """What this notification says about the inbox; see `parse_notification`."""
+        notification = parse_notification(body)
+        inside = [each for each in notification.created if self.contains(each)]
+        photos = [photo for each in inside if (photo := self.photo(each))]
+        return InboxNotification(
+            photos=tuple(photos),
+            outside=tuple(each for each in notification.created if not self.contains(each)),
+            not_photos=len(inside) - len(photos),
+            other_events=len(notification.ignored),
+            error=notification.error,
+        )
+
+    def contains(self, created: ObjectCreated) -> bool:
         """Whether the object lies in the inbox, photo or not."""
-        return announced.bucket == self.bucket and announced.key.startswith(self._folder)
+        return created.bucket == self.bucket and created.key.startswith(self._folder)
 
-    def photo(self, announced: ObjectCreated) -> BucketPhoto | None:
+    def photo(self, created: ObjectCreated) -> BucketPhoto | None:
         """The photo that is new, or whose sidecar is; None for folders, temporary files and the like."""
-        path = announced.key.removeprefix(self._folder)
-        if photo := photo_of(path):
-            found = self._photo(photo, ObjectCreated(announced.bucket, announced.key))
+        path = created.key.removeprefix(self._folder)
+        photo = photo_of(path)
+        if photo is None:
+            photo, version, sequencer = path, created.version, created.sequencer
         else:
-            found = self._photo(path, announced)
-        return None if found.path.endswith("/") or not found.path or why_ignored(found.path) else found
-
-    def _photo(self, path: str, announced: ObjectCreated) -> BucketPhoto:
-        uri = f"s3://{self.bucket}/{self._folder}{path}"
-        return BucketPhoto(uri, path, announced.version, announced.sequencer)
+            version, sequencer = "", None  # those of the event are the sidecar's
+        if photo.endswith("/") or not photo or why_ignored(photo):
+            return None
+        return BucketPhoto(f"s3://{self.bucket}/{self._folder}{photo}", photo, version, sequencer)
 
     @property
     def _folder(self) -> str:
@@ -51,7 +88,7 @@ class BucketInbox:
 
 
 def newer(one: BucketPhoto, other: BucketPhoto) -> BucketPhoto:
-    """Of two events of one photo, the second of which came later, the one that was told later of its content."""
+    """Of two events of one photo, the one about the newer content; `other` arrived later."""
     if not other.version or is_older(other.sequencer, one.sequencer):
         return one
     return other

@@ -1,12 +1,11 @@
-"""What servers tell over HTTP: a POST's body in, photos announced. Nothing is read and nothing waited for."""
+"""Photos that servers announce over HTTP: takes the body of a POST, and queues its photos without reading them."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sources.bucket.inbox import BucketInbox
-from sources.notifications.announcement import NotificationError, ObjectCreated, shown
-from sources.notifications.parse import announced
+from sources.notifications.fields import short_repr
 from sources.scanning.source import Count, count_nothing
 
 _log = logging.getLogger(__name__)
@@ -14,42 +13,39 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Webhook:
-    """Hands on what lies in the inbox. `announce(path, version)` says whether there was room; see
-    `sources.bucket.source.BucketSource`."""
+    """Queues the photos of the inbox that a notification names.
+
+    `announce(path, version)` says whether there was room; see `sources.bucket.source.BucketSource`.
+    """
 
     inbox: BucketInbox
     announce: Callable[[str, str], bool]
     on_count: Count = count_nothing
-    _complained: set[str] = field(default_factory=set)
+    _logged: set[str] = field(default_factory=set)
 
     def accept(self, body: bytes) -> bool:
-        """Whether all that it announces is noted; False: there was no room, send it again later.
+        """Queue the photos of a notification.
 
-        What is no photo of ours, or nothing that can be understood, is noted too: sent again it would be no better, and
-        MinIO would hold back everything that comes after it.
+        Returns:
+            True if all are queued; False if there was no room for some, and the sender should send it again later.
+            What is not understood or no photo of the inbox counts as done: sent again it would be no better, and MinIO
+            would hold back everything that comes after it.
         """
-        try:
-            told = announced(body)
-        except NotificationError as error:
-            self._passed_over("body", f"A POST to /events is not understood, and passed over: {error}")
-            told = error.understood
-        return all([self._hand_on(each) for each in told.created])
+        notification = self.inbox.parse(body)
+        self.on_count("ignored", len(notification.outside) + notification.not_photos + (notification.error is not None))
+        if notification.error is not None:
+            self._log_once("body", f"A POST to /events is not understood, and skipped: {notification.error}")
+        if notification.outside:
+            first, inbox = notification.outside[0], f"s3://{self.inbox.bucket}/{self.inbox.prefix}"
+            what = f"{short_repr(first.key)} in {short_repr(first.bucket)} is not below {inbox}"
+            self._log_once(
+                "outside",
+                f"{what}: narrow the notification. Such events are ignored, and only the first one is logged.",
+            )
+        return all([self.announce(photo.path, photo.version) for photo in notification.photos])
 
-    def _hand_on(self, told: ObjectCreated) -> bool:
-        if not self.inbox.holds(told):
-            where = f"s3://{self.inbox.bucket}/{self.inbox.prefix}"
-            what = f"{shown(told.key)} in {shown(told.bucket)} is not below {where}: narrow the notification"
-            self._passed_over("elsewhere", f"{what}. Such events are passed over, and only the first one is logged.")
-            return True
-        photo = self.inbox.photo(told)
-        if photo is None:
-            self.on_count("ignored", 1)
-            return True
-        return self.announce(photo.path, photo.version)
-
-    def _passed_over(self, kind: str, text: str) -> None:
-        """Counted each time, logged once of each kind: a notification that is too wide tells of every object."""
-        self.on_count("ignored", 1)
-        if kind not in self._complained:
-            self._complained.add(kind)
+    def _log_once(self, kind: str, text: str) -> None:
+        """A notification that is too wide would log a line for every object of the bucket."""
+        if kind not in self._logged:
+            self._logged.add(kind)
             _log.warning("%s", text)

@@ -4,13 +4,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from sources.bucket.inbox import BucketInbox, BucketPhoto
+from sources.bucket.inbox import BucketPhoto
 from sources.events import Event
-from sources.notifications.announcement import NotificationError
-from sources.notifications.parse import announced
 from sources.sqs.in_flight import InFlight, InFlightMessage
 
 ANSWER_SECONDS: Final = 1.0
@@ -25,27 +23,6 @@ TRIES: Final = 5
 so often: whoever sent it would send it again much later."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a body tells: photos of the inbox, how many other things, and what of it is not understood."""
-
-    photos: tuple[BucketPhoto, ...] = ()
-    ignored: int = 0
-    wrong: str | None = None
-
-
-def told(body: object, inbox: BucketInbox) -> Told:
-    """As `envelopes.announced`, and no error: what is not understood stands beside what is."""
-    wrong = None
-    try:
-        all_told = announced(body)
-    except NotificationError as error:
-        all_told, wrong = error.understood, str(error)
-    found = [photo for each in all_told.created if inbox.holds(each) and (photo := inbox.photo(each))]
-    ignored = len(all_told.created) + len(all_told.ignored) - len(found)
-    return Told(tuple(found), ignored, wrong)
 
 
 class BatchSource:

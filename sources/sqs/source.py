@@ -9,8 +9,7 @@ from typing import Final
 from sources.backoff import Backoff
 from sources.bucket.inbox import BucketInbox, BucketPhoto
 from sources.events import Event
-from sources.notifications.announcement import Announcements, NotificationError, shown
-from sources.notifications.parse import announced
+from sources.notifications.fields import short_repr
 from sources.scanning.source import Count, count_nothing
 from sources.sqs.client import MOST, Message, Queue, QueueUnavailable, SqsClient
 from sources.sqs.heartbeat import VisibilityHeartbeat
@@ -66,7 +65,7 @@ class SqsSource:
         self._visibility_seconds = _SHORTEST_SECONDS
         self._trouble: str | None = "nothing was received yet: wait for the first answer"
         self._failures = 0
-        self._outside = False
+        self._outside_logged = False
         self._elsewhere: Callable[[], int] = _none
 
     def __iter__(self) -> Iterator[Event]:
@@ -200,7 +199,7 @@ class SqsSource:
                 if self._in_flight.again(delivery):
                     continue
                 delivery.given_up = self._in_flight.was_given_up(delivery)
-            photos = [] if delivery.given_up else self._photos(message, delivery)
+            photos = () if delivery.given_up else self._photos(message, delivery)
             with self._changed:
                 self._in_flight.add(delivery, photos)
         with self._changed:
@@ -208,27 +207,21 @@ class SqsSource:
                 self._in_flight.release()
             self._changed.notify_all()
 
-    def _photos(self, message: Message, delivery: InFlightMessage) -> list[BucketPhoto]:
-        try:
-            told = announced(message.body)
-        except NotificationError as error:
-            told, delivery.given_up = error.understood, True
+    def _photos(self, message: Message, in_flight: InFlightMessage) -> tuple[BucketPhoto, ...]:
+        notification = self._inbox.parse(message.body)
+        if notification.error is not None:
+            in_flight.given_up = True
             _log.error(
                 "Message %s is not understood (%s). Left to the redrive policy, or deleted without one: %s",
-                message.id, error, shown(message.body),
+                message.id, notification.error, short_repr(message.body),
             )  # fmt: skip
-        photos = self._in_inbox(told)
-        self._count("events", len(photos))
-        self._count("ignored", len(told.created) + len(told.ignored) - len(photos))
-        return photos
-
-    def _in_inbox(self, told: Announcements) -> list[BucketPhoto]:
-        outside = [each for each in told.created if not self._inbox.holds(each)]
-        if outside and not self._outside:
-            self._outside = True
+        if notification.outside and not self._outside_logged:
+            self._outside_logged = True
+            first = notification.outside[0]
             _log.warning(
                 "%r in bucket %r is not in the inbox: such events are acknowledged, and from here on only counted.",
-                outside[0].key, outside[0].bucket,
+                first.key, first.bucket,
             )  # fmt: skip
-        found = (self._inbox.photo(each) for each in told.created if self._inbox.holds(each))
-        return [photo for photo in found if photo]
+        self._count("events", len(notification.photos))
+        self._count("ignored", notification.ignored)
+        return notification.photos

@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from urllib.parse import quote_plus
 
-from sources.notifications.announcement import ObjectCreated
+from sources.notifications.notification import ObjectCreated
 from tests.sources.notifications.payloads import (
     ETAG,
     ODD,

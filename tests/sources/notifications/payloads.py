@@ -4,7 +4,7 @@ import json
 from base64 import b64encode
 from urllib.parse import quote, quote_plus
 
-from sources.notifications.announcement import ObjectCreated
+from sources.notifications.notification import ObjectCreated
 
 ODD = "in/a+b c/é%25.jpg"
 ETAG = "0cc175b9c0f1b6a831c399e269772661"

@@ -6,50 +6,50 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.notifications.announcement import NotificationError, is_older
-from sources.notifications.parse import announced
+from sources.notifications.notification import Notification, is_older
+from sources.notifications.parse import parse_notification
 from tests.sources.notifications.bodies import CREATED, IGNORED, NAMED, SECOND, SEEN, SEVERAL, WAYS, WRONG, second
 from tests.sources.notifications.payloads import batch, direct, record
 
 
 @pytest.mark.parametrize("as_bytes", [False, True], ids=["parsed", "bytes"])
 @pytest.mark.parametrize(("body", "photo"), CREATED.values(), ids=CREATED)
-def test_a_created_object_is_announced(body, photo, as_bytes):
-    told = announced(json.dumps(body).encode() if as_bytes and not isinstance(body, bytes) else body)
-    assert (told.created, told.ignored) == ((photo,), ())
+def test_parse_created_object_gives_all_its_fields(body, photo, as_bytes):
+    notification = parse_notification(json.dumps(body).encode() if as_bytes and not isinstance(body, bytes) else body)
+    assert notification == Notification((photo,), ())
 
 
 @pytest.mark.parametrize(("body", "created", "ignored"), SEVERAL.values(), ids=SEVERAL)
-def test_all_that_a_body_tells_is_told(body, created, ignored):
-    told = announced(body)
-    assert ([*told.created], [*told.ignored]) == (created, ignored)
+def test_parse_several_events_gives_each(body, created, ignored):
+    notification = parse_notification(body)
+    assert notification == Notification(tuple(created), tuple(ignored))
 
 
 @pytest.mark.parametrize(("body", "name"), IGNORED.values(), ids=IGNORED)
-def test_what_creates_nothing_is_ignored_by_name(body, name):
-    told = announced(json.dumps(body))
-    assert (told.created, told.ignored) == ((), (name,))
+def test_parse_other_event_is_ignored_by_name(body, name):
+    notification = parse_notification(json.dumps(body))
+    assert notification == Notification((), (name,))
 
 
 @pytest.mark.parametrize(("body", "wrong"), WRONG.values(), ids=WRONG)
-def test_what_is_not_understood_is_said(body, wrong):
-    with pytest.raises(NotificationError) as error:
-        announced(body)
-    assert wrong in str(error.value)
-    assert len(str(error.value)) < 700
+def test_parse_malformed_body_gives_short_error(body, wrong):
+    error = parse_notification(body).error
+    assert wrong in error
+    assert len(error) < 700
 
 
-def test_what_is_understood_is_not_lost_for_what_is_not():
-    with pytest.raises(NotificationError) as error:
-        announced(batch(direct(record(), record(version="9")), "hello", direct(second), *[None] * 3))
-    assert error.value.understood.created == (SEEN, SECOND)
-    assert "eventVersion is '9'" in str(error.value)
-    assert str(error.value).endswith("and 2 more")
+def test_parse_partly_malformed_body_keeps_the_rest():
+    notification = parse_notification(
+        batch(direct(record(), record(version="9")), "hello", direct(second), *[None] * 3)
+    )
+    assert notification.created == (SEEN, SECOND)
+    assert "eventVersion is '9'" in notification.error
+    assert notification.error.endswith("and 2 more")
 
 
 @pytest.mark.parametrize(("body", "name"), NAMED.values(), ids=NAMED)
-def test_odd_names_come_out_as_they_were(body, name):
-    (photo,) = announced(body).created
+def test_parse_odd_name_is_unchanged(body, name):
+    (photo,) = parse_notification(body).created
     assert photo.key == f"in/{name}"
 
 
@@ -58,8 +58,8 @@ keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @given(key=keys)
-def test_every_key_comes_out_as_it_was(way, key):
-    (photo,) = announced(json.dumps(way(f"in/{key}"))).created
+def test_parse_any_key_is_unchanged(way, key):
+    (photo,) = parse_notification(json.dumps(way(f"in/{key}"))).created
     assert photo.key == f"in/{key}"
 
 
@@ -79,11 +79,7 @@ look_alikes = st.recursive(
 
 
 def reads(body):
-    try:
-        told = announced(body)
-    except NotificationError as error:
-        told = error.understood
-    return all(photo.bucket and photo.key for photo in told.created)
+    return all(photo.bucket and photo.key for photo in parse_notification(body).created)
 
 
 @given(st.binary() | st.text())

@@ -1,18 +1,13 @@
 """The photos of one call: each once, while there is time, and what has to come again afterwards."""
 
-import json
 import math
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.bucket.inbox import BucketInbox, BucketPhoto
+from sources.bucket.inbox import BucketPhoto
 from sources.events import Event
-from sources.sqs.batch import ANSWER_SECONDS, TRIES, BatchSource, told
-from tests.sources.notifications.payloads import ODD, direct, record, sns, test_event
-
-INBOX = BucketInbox("photos", "in")
+from sources.sqs.batch import ANSWER_SECONDS, TRIES, BatchSource
 
 
 def photo(path="anna.jpg", sequencer=None):
@@ -178,31 +173,3 @@ def test_a_message_is_settled_exactly_when_nothing_that_it_answers_for_is_left(m
     answering = {path: name for name, paths in reversed(seen.items()) for path in paths}
     assert len(unsettled) == len(set(unsettled))
     assert set(unsettled) == {name for path, name in answering.items() if path not in settled}
-
-
-@pytest.mark.parametrize("body", [direct(record()), json.dumps(direct(record())), sns(direct(record()))])
-def test_what_a_body_tells_of_the_inbox(body):
-    heard = told(body, INBOX)
-
-    assert [photo.path for photo in heard.photos] == [ODD.removeprefix("in/")]
-    assert (heard.ignored, heard.wrong) == (0, None)
-
-
-def test_what_is_no_photo_of_the_inbox_is_counted():
-    body = direct(record("in/a.tmp"), record("out/anna.png"), record(name="ObjectRemoved:Delete"), record("in/b.jpg"))
-
-    heard = told(body, INBOX)
-    assert ([photo.path for photo in heard.photos], heard.ignored) == (["b.jpg"], 3)
-    assert told(test_event(), INBOX).ignored == 1
-
-
-def test_what_is_not_understood_stands_beside_what_is():
-    heard = told(direct(record("in/anna.jpg"), record(version="3.0")), INBOX)
-
-    assert [photo.path for photo in heard.photos] == ["anna.jpg"]
-    assert "only 2.x is understood" in heard.wrong
-
-
-@given(st.recursive(st.none() | st.text() | st.integers(), lambda inner: st.dictionaries(st.text(), inner)))
-def test_no_body_is_an_error(body):
-    assert told(body, INBOX).photos == ()
