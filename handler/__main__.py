@@ -39,7 +39,7 @@ _COMMANDS: Final = {
 }
 _DESCRIPTION: Final = "Turns photos of people into finished portraits."
 _EPILOG: Final = """
-Settings come from FACECRAFT_ variables, for example FACECRAFT_INBOX=/photos/in; README.md lists them all.
+Settings come from FACECRAFT_ variables, for example FACECRAFT_INBOX=/photos/in; handler/README.md lists them all.
 In AWS Lambda (AWS_LAMBDA_RUNTIME_API is set) `watch`, a function's name or no command at all answers Lambda's calls.
 Exit codes: 0 all is well, 1 at least one photo was rejected or failed (once) or a model is wrong (check, models),
 2 wrong use or settings.

@@ -1,4 +1,4 @@
-"""The report of one photo: what happened, in the words of the contract (README, "The report"). Pure."""
+"""The report of one photo: what happened, in the words of the contract (handler/README.md, "The report"). Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
