@@ -67,7 +67,7 @@ class BucketRun:
                 away = (index + 1.3) / (troubles + 1)
                 what = self._trouble(index, services, proxy, lambda away=away: feeder.until(away))
                 happened[what] += 1
-                say(f"{index + 1} of {troubles}: {what}; {len(feeder.sums)} photos")
+                say(f"{index + 1} of {troubles}: {what}; {len(feeder.checksums)} photos")
         outbox = S3Store(BUCKET, "out")
         self._come_to_rest(feeder, outbox, server, services)
         code = services.stop()
@@ -112,7 +112,7 @@ def audited(feeder, outbox, server, logs, *, light):
     audit.lost += unreported(feeder.checksums, outbox)
     reports = len(list(outbox.list("reports")))
     if not len(feeder.checksums) <= reports <= len(feeder.checksums) + len(feeder.removed):
-        audit.doubled.append(f"{reports} reports of {len(feeder.sums)} photos and {len(feeder.removed)} that went")
+        audit.doubled.append(f"{reports} reports of {len(feeder.checksums)} photos and {len(feeder.removed)} that went")
     audit.doubled += done_twice(logs, {inbox.uri(path): number for path, number in feeder.sidecars.items()})
     there = {entry.path: entry.etag for entry in inbox.entries()}
     audit.touched += sorted(path for path, _ in there.items() ^ feeder.etags.items())

@@ -206,7 +206,7 @@ def test_check_names_the_fault_and_its_fix(environ):
     assert ended.returncode == 1
     assert ended.stdout.startswith("fault: ")
     assert "run `facecraft models fetch" in ended.stdout
-    assert ended.stderr == "note: FACECRAFT_DEBUG has no effect: the HTTP API that it belonged to is not built\n"
+    assert ended.stderr == "note: FACECRAFT_DEBUG has no effect: the HTTP API it belonged to is not built\n"
 
 
 def test_check_of_a_damaged_model_names_its_sum_or_size(environ, tmp_path, models):

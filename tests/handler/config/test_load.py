@@ -226,7 +226,7 @@ def test_relative_paths_become_absolute_and_links_are_followed(tmp_path):
     (tmp_path / "link").symlink_to("real")
     given = load({"FACECRAFT_OUTBOX": "out"}, inbox=tmp_path / "link")
     assert (given.inbox, given.outbox) == (tmp_path.resolve() / "real", Path.cwd() / "out")
-    assert given.models_dir == Path.cwd() / "models"
+    assert given.models_dir == (Path.cwd() / "models").resolve()
 
 
 def test_a_link_that_leads_nowhere_is_a_fault(tmp_path):

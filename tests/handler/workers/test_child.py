@@ -61,8 +61,8 @@ def test_a_photo_comes_back_as_portraits_with_its_sums_and_options(inbox, portra
 def test_models_that_changed_since_they_were_verified_do_not_load(tmp_path):
     model = Verified(card("u2netp"), tmp_path / "model.onnx", 0, 0)
     code = (
-        "import pickle, sys\nfrom handler import modelworker\nfrom pipeline.errors import ModelError\n"
-        "try:\n    modelworker.load(pickle.load(sys.stdin.buffer))\nexcept ModelError as error:\n    print(error)\n"
+        "import pickle, sys\nfrom handler.workers import child\nfrom pipeline.errors import ModelError\n"
+        "try:\n    child.load(pickle.load(sys.stdin.buffer))\nexcept ModelError as error:\n    print(error)\n"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code],

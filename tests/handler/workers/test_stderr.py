@@ -4,7 +4,8 @@ import sys
 
 PROGRAM = """
 import logging, os, threading
-from handler import log, stderr
+from handler.telemetry import log
+from handler.workers import stderr
 log.setup("INFO")
 stderr.as_log_lines()
 pump = next(thread for thread in threading.enumerate() if thread.name == "stderr")

@@ -65,7 +65,7 @@ def test_right_bytes_are_verified(file: Path):
 
 
 def test_missing_file_names_the_fix(tmp_path: Path):
-    with pytest.raises(ModelError, match=r"mmod_human.*missing.*handler models fetch mmod"):
+    with pytest.raises(ModelError, match=r"mmod_human.*missing.*facecraft models fetch mmod"):
         verified(tmp_path, "mmod")
 
 
