@@ -9,10 +9,11 @@ from pathlib import Path
 from handler.cli.replay import Replay
 from handler.config.settings import Settings
 from handler.outbox.attempts import Attempts, Marker
+from handler.outbox.listing_flags import REPLAY
 from handler.outbox.originals import moved_to
 from handler.outbox.paths import report_path
 from handler.outbox.photo_version import PhotoVersion
-from handler.outbox.reports import REPLAY, Report, known_sums, read_report
+from handler.outbox.reports import Report, known_sums, read_report
 from handler.workers import child
 from handler.workers.messages import Changed, Faulted, Job, Refused, Reply, Same
 from pipeline.errors import PhotoRejected

@@ -4,29 +4,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import Final
 
+from handler.outbox.listing_flags import had_sidecar, is_later, packed_date
 from handler.outbox.metadata import SIDECAR_ETAG, SOURCE_ETAG
 from handler.outbox.paths import report_path, report_paths
 from handler.outbox.reports import last_changed
-from handler.outbox.writer import SIZES, WITH_SIDECAR
 from sources.filters import SIDECAR
 from sources.stores.base import ListedObject
 from sources.stores.local import FileStore
 from sources.stores.s3 import S3Store
 from sources.stores.s3_stamps import STAMP
 
-_SECOND: Final = 1_000_000_000
-_UNDECIDED: Final = 0
-"""The date of a report that is to be asked for by name."""
-
 
 @dataclass(frozen=True, slots=True)
 class ReportObjects:
-    """Reports in a bucket. `dated`: a report is about what is older, as far as the listings tell; else none tells.
+    """Reports in a bucket. Dates are packed, see `listing_flags`.
 
-    Servers keep whole seconds, so only a later second is later; and AWS dates what was uploaded in parts (`-2` at the
-    etag's end) by the beginning of its upload.
+    `dated`: listings decide: a report is about whatever is older. Without it each report is asked for by name. So is
+    that of a photo uploaded in parts (`-2` at its etag's end): AWS dates it by the beginning of its upload.
     """
 
     inbox: S3Store
@@ -34,18 +29,15 @@ class ReportObjects:
     dated: bool = True
 
     def stamps(self) -> Iterator[tuple[str, int]]:
-        """Of a date only the seconds count: its last bit says that the photo had a sidecar."""
         for entry in self.outbox.entries("reports"):
-            told = entry.size % SIZES
-            dated = told in (0, WITH_SIDECAR)
-            yield entry.path, entry.changed_ns // 2 * 2 + (told == WITH_SIDECAR) if dated else _UNDECIDED
+            yield entry.path, packed_date(entry.size, entry.changed_ns)
 
     def place(self, path: str) -> str:
         return _place(path)
 
     def covers(self, entry: ListedObject, stamp_ns: int, *, sidecar: bool) -> bool:
-        later = stamp_ns // _SECOND > entry.changed_ns // _SECOND
-        return self.dated and later and "-" not in entry.etag and stamp_ns % 2 == sidecar
+        decided = self.dated and "-" not in entry.etag
+        return decided and is_later(stamp_ns, entry.changed_ns) and had_sidecar(stamp_ns) == sidecar
 
     def about(self, photo: str, entry: ListedObject, stamp_ns: int) -> bool:  # noqa: ARG002 - that of the listing is a date
         etag = entry.etag if entry.path == photo else self.inbox.version(photo)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Final
 
 from sources.stores.location import AnyStore, Location
-from sources.stores.s3 import S3Store
 
 _TICK: Final = 0.2
 _PROBE_SECONDS: Final = 5.0
@@ -44,7 +43,7 @@ class OutboxHealth:
             self._ended.wait(_TICK)
 
     def _watch(self) -> None:
-        factor = _FAR if isinstance(self._outbox, S3Store) else 1.0
+        factor = _FAR if self._outbox.is_remote else 1.0
         while not self._ended.wait(factor * (_PROBE_SECONDS if self.trouble is None else _TICK)):
             self.trouble = self._probe()
 

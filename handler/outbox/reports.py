@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from handler.config.options import SIDECAR_BYTES
+from handler.outbox.listing_flags import REPLAY
 from handler.outbox.metadata import SIDECAR_ETAG, SOURCE_ETAG, provenance
 from handler.outbox.paths import report_folder, report_path, report_paths, reported_path
 from handler.outbox.photo_version import Checksums
@@ -15,9 +16,6 @@ from sources.filters import SIDECAR
 from sources.stores.base import Conflict, Outbox, Store, TooLarge
 
 Report = Mapping[str, Any]
-
-REPLAY: Final = "replay"
-"""The key in a report that puts its photo back to work; the next report is without it."""
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
 """A report of a thousand faces has less than a tenth of this."""

@@ -8,19 +8,14 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
+from handler.outbox.listing_flags import REPLAY, flag_of, padded
 from handler.outbox.metadata import provenance
 from handler.outbox.paths import portrait_stems, report_path
-from handler.outbox.reports import NO_REPORT, REPLAY, StoredReport, read_report
+from handler.outbox.reports import NO_REPORT, StoredReport, read_report
 from pipeline.errors import PhotoRejected
 from pipeline.image.provenance import owner_of
 from pipeline.types import Picture, Rendered
 from sources.stores.base import Blob, Conflict, Outbox, TooLarge
-
-SIZES: Final = 4
-"""A report's bytes divided by this leave what its bucket's listing is to tell; see the two below."""
-TO_REPLAY: Final = 1
-WITH_SIDECAR: Final = 2
-"""Made from a photo that had one."""
 
 _MAX_BYTES: Final = 256 * 1024 * 1024
 _TRIES: Final = 5
@@ -151,7 +146,7 @@ class OutboxWriter:
         stamp_ns: int,
         about: Mapping[str, str] | None = None,
     ) -> str:
-        text = _sized(json.dumps(report, indent=2), _size_class(report))  # ASCII: names may be no UTF-8
+        text = padded(json.dumps(report, indent=2), flag_of(report))  # ASCII: names may be no UTF-8
         about = {**provenance(path), **(about or {})}
         return self.outbox.write(
             report_path(path), text.encode("ascii"), replaces=replaces, stamp_ns=stamp_ns, about=about
@@ -234,19 +229,6 @@ class OutboxWriter:
         while (png := f"{stem}-{number}.png") in kept or self._own(path, png):
             yield from (f"{stem}-{number}.{kind}" for kind in _KINDS)
             number += 1
-
-
-def _sized(text: str, size_class: int) -> str:
-    """With a line's end, and as many bytes as leave that remainder."""
-    return f"{text}{' ' * ((size_class - len(text) - 1) % SIZES)}\n"
-
-
-def _size_class(report: Mapping[str, Any]) -> int:
-    """A bucket's listing tells nothing of a report's content but its size, so that speaks."""
-    if REPLAY in report:
-        return TO_REPLAY
-    source = report.get("source")
-    return WITH_SIDECAR if isinstance(source, Mapping) and source.get("sidecar_sha256") else 0
 
 
 def _stems(path: str, previous: Mapping[str, Any] | None) -> list[str]:

@@ -105,6 +105,10 @@ class Outbox(Store, Protocol):
     """A store that several services can write results into. Stamps are ns since 1970; see each method."""
 
     @property
+    def is_remote(self) -> bool:
+        """Whether each call is a request over a network, which takes time and may cost money."""
+
+    @property
     def conditional(self) -> bool:
         """Whether the server itself refuses a write whose condition does not hold: then `lock` does nothing, and what
         `note` wrote is as durable as anything else. OSError where that cannot be found out."""

@@ -42,6 +42,7 @@ class FileStore:
 
     root: Path
     has_etags: ClassVar[bool] = False
+    is_remote: ClassVar[bool] = False
     conditional: ClassVar[bool] = False
 
     def uri(self, path: str) -> str:

@@ -37,6 +37,7 @@ class S3Store:
     bucket: str
     prefix: str = ""
     has_etags: ClassVar[bool] = True
+    is_remote: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefix", as_prefix(self.prefix))
