@@ -7,11 +7,12 @@ from types import TracebackType
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from handler.processing.outcome import Done, Failed, Name, Outcome, Rejected, name_of
+from handler.telemetry.metrics import OutcomeName
 from handler.telemetry.terminal import printable, say
+from handler.workers.outcome import Done, Failed, Outcome, Rejected
 from sources.events import Event
 
-_COUNTED: tuple[Name, ...] = ("done", "skipped", "rejected", "failed")
+_COUNTED: tuple[OutcomeName, ...] = ("done", "skipped", "rejected", "failed")
 
 
 class Console:
@@ -42,7 +43,7 @@ class Console:
         self._bar.update(self._task, description=printable(path))
 
     def settled(self, event: Event, outcome: Outcome) -> None:
-        name = name_of(outcome)
+        name = outcome.name
         with self._lock:
             if name in self._counts:
                 self._counts[name] += 1

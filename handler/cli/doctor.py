@@ -15,7 +15,8 @@ from handler.outbox.paths import report_path
 from handler.outbox.photo_version import PhotoVersion
 from handler.outbox.reports import Report, known_sums, read_report
 from handler.workers import child
-from handler.workers.messages import Changed, Faulted, Job, Refused, Reply, Same
+from handler.workers.messages import Job, Reply
+from handler.workers.outcome import Failed, Rejected, Skipped
 from pipeline.errors import PhotoRejected
 from pipeline.formats.completeness import is_complete
 from pipeline.image.probe import open_photo
@@ -131,12 +132,12 @@ class Doctor:
 
     def _foretold(self, reply: Reply) -> Verdict | None:
         match reply:
-            case Refused(_, _, reason, hint):
+            case Rejected(reason, hint):
                 return Verdict(False, f"will be rejected: {reason}: {hint}")
-            case Faulted(reason, error):
-                return Verdict(False, f"will fail: {reason}: {error.strip().splitlines()[-1]}")
-            case Changed():
+            case Failed("changed"):
                 return Verdict(True, "is being written just now: it is taken when it rests")
+            case Failed(reason, error) if reply.counts:
+                return Verdict(False, f"will fail: {reason}: {error.strip().splitlines()[-1]}")
         return None
 
     def _awaited(self, report: Report | None, marker: Marker | None) -> Verdict:
@@ -161,9 +162,9 @@ class Doctor:
 
 def _is_about(report: Report, reply: Reply) -> bool:
     """Whether the report is on what was read; of what could not be read there is nothing to compare."""
-    if isinstance(reply, Faulted):
+    if isinstance(reply, Failed) and reply.counts:
         return report.get("outcome") == "failed" and REPLAY not in report
-    return isinstance(reply, Same) and reply.seen.checksums == known_sums(report)
+    return isinstance(reply, Skipped) and reply.seen.checksums == known_sums(report)
 
 
 def _foreseen(job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion) -> Reply:
@@ -172,5 +173,5 @@ def _foreseen(job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion) -
         child.resolved_for(job, photo, sidecar)
         refuse_own(open_photo(photo.data, job.limits)[0])
     except PhotoRejected as rejection:
-        return Refused(seen, {}, rejection.reason, rejection.hint)
-    return Same(seen)
+        return Rejected(rejection.reason, rejection.hint, seen=seen)
+    return Skipped(seen=seen)

@@ -1,6 +1,7 @@
 """Which version of a photo was read, and what tells one content from another."""
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +15,6 @@ class Checksums:
     bytes: int
     sidecar_sha256: str | None = None
 
-    @property
-    def is_unknown(self) -> bool:
-        """Of a photo that could not be read."""
-        return self.sha256 is None and self.bytes == 0
-
 
 @dataclass(frozen=True, slots=True)
 class PhotoVersion:
@@ -31,3 +27,7 @@ class PhotoVersion:
     changed_ns: int
     read_at_ns: int
     etags: tuple[str, ...] = ()
+
+
+UNREAD: Final = PhotoVersion(Checksums(None, 0), 0, 0)
+"""Of a photo that could not be read."""

@@ -11,7 +11,7 @@ from handler.config.options import SIDECAR_BYTES
 from handler.outbox.listing_flags import REPLAY
 from handler.outbox.metadata import SIDECAR_ETAG, SOURCE_ETAG, provenance
 from handler.outbox.paths import report_folder, report_path, report_paths, reported_path
-from handler.outbox.photo_version import Checksums
+from handler.outbox.photo_version import UNREAD, Checksums, PhotoVersion
 from sources.filters import SIDECAR
 from sources.stores.base import Conflict, Outbox, Store, TooLarge
 
@@ -165,16 +165,16 @@ class ReportStore:
         """See `read_report`."""
         return read_report(self.outbox, path)
 
-    def done_version(self, path: str, stored: StoredReport, inbox: Store) -> str | None:
-        """The photo's etag, if the report is about exactly what lies in the inbox now; None where that is not so, or
-        cannot be told without reading the photo."""
-        about = stored.metadata or {}
-        checksums = known_sums(stored.content)
-        if not inbox.has_etags or SOURCE_ETAG not in about or checksums is None or checksums.is_unknown:
+    def done_version(self, path: str, stored: StoredReport, inbox: Store) -> PhotoVersion | None:
+        """The version in the inbox now, if the report is about exactly that; None if not, or if only reading the photo
+        could tell."""
+        metadata, checksums = stored.metadata or {}, known_sums(stored.content)
+        if not inbox.has_etags or SOURCE_ETAG not in metadata or checksums in (None, UNREAD.checksums):
             return None
-        if (etag := inbox.version(path)) != about[SOURCE_ETAG]:
+        etag = inbox.version(path)
+        if etag != metadata[SOURCE_ETAG] or _sidecar_etag(inbox, path) != metadata.get(SIDECAR_ETAG):
             return None
-        return etag if _sidecar_etag(inbox, path) == about.get(SIDECAR_ETAG) else None
+        return PhotoVersion(checksums, 0, 0, (etag,))
 
     def restamp(
         self, path: str, stamp_ns: int, version: str | None = None, about: Mapping[str, str] | None = None

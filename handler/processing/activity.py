@@ -4,9 +4,9 @@ import threading
 import time
 from typing import Any
 
-from handler.processing.outcome import Done, Outcome, name_of
 from handler.processing.worker import Progress
 from handler.telemetry.metrics import Metrics
+from handler.workers.outcome import Done, Outcome
 from sources.events import Event
 
 
@@ -29,7 +29,7 @@ class Activity:
             self._progress.taken(event)
 
     def settled(self, event: Event, outcome: Outcome) -> None:
-        name = name_of(outcome)
+        name = outcome.name
         with self._lock:
             self._inflight.pop(event.uri, None)
             self._counts[name] = self._counts.get(name, 0) + 1

@@ -13,13 +13,13 @@ from handler.config.settings import CommonSettings
 from handler.outbox.attempts import Attempt, Attempts, InWork
 from handler.outbox.metadata import made_from
 from handler.outbox.originals import AfterPolicy
-from handler.outbox.photo_version import Checksums, PhotoVersion
+from handler.outbox.photo_version import UNREAD, PhotoVersion
 from handler.outbox.reports import NO_REPORT, ReportStore, StoredReport, known_sums, trusted_stamp, unsettled_stamp
 from handler.outbox.writer import OutboxWriter
 from handler.processing import report
 from handler.processing.locks import PhotoLocks
-from handler.processing.outcome import Done, Failed, Outcome, Rejected, Skipped, Vanished
-from handler.workers.messages import Away, Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same
+from handler.workers.messages import Job, Reply
+from handler.workers.outcome import Done, Failed, Outcome, Processed, Rejected, Skipped, Vanished
 from handler.workers.pool import PoolUnavailable
 from handler.workers.process import WorkerDied, WorkerTimedOut
 from pipeline.errors import PhotoRejected
@@ -36,7 +36,6 @@ _LATER: Final = 10.0
 _LONGEST: Final = 60.0
 _ELSEWHERE: Final = Backoff(first=5.0, factor=2.0, longest=_LONGEST)
 _FAILURES: Final = Backoff(first=2.0, factor=2.0, longest=_LONGEST)
-_REPLACED: Final = "the photo was replaced while it was worked on"
 _NEVER: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 """Errors that trying again each minute does not cure."""
 
@@ -149,8 +148,8 @@ class Process:
         found = None
         if self.inbox.has_etags:
             found = self.report_store.read(event.path)
-            if version := self._done_version(event, found):
-                return Skipped(version=version)
+            if seen := self._done_already(event, found):
+                return Skipped(seen=seen)
         task = self._begin(event, found, alone=alone)
         if task.attempt.number > self._limit():
             return self._used_up(task, *self.attempts.last_failure(event.path))
@@ -162,8 +161,8 @@ class Process:
             return self._failure(task, "processing_timed_out", str(error))
         return self._settled(task, reply)
 
-    def _done_version(self, event: Event, found: StoredReport) -> str | None:
-        """The photo's etag where it is done: without a marker, a worker or a write. None where more is to be done."""
+    def _done_already(self, event: Event, found: StoredReport) -> PhotoVersion | None:
+        """Which version of the photo is done, found without a marker, a worker or a write; None: process the photo."""
         if self.after.acts or self.attempts.is_marked(event.path):
             return None
         try:
@@ -189,51 +188,52 @@ class Process:
 
     def _settled(self, task: _Task, reply: Reply) -> Outcome:
         match reply:
-            case Finished():
-                return self._over(task, reply.seen, self._finished(task, reply))
-            case Refused():
-                return self._over(task, reply.seen, self._refused(task, reply))
-            case Same(seen):
-                return self._over(task, seen, self._skipped(task, seen))
-            case Gone():
+            case Processed():
+                return self._over(task, self._processed(task, reply))
+            case Rejected():
+                return self._over(task, self._rejected(task, reply))
+            case Skipped():
+                return self._over(task, self._skipped(task, reply))
+            case Vanished():
                 if not task.attempt.clean:
                     self.writer.tidy(task.path)
                 self.attempts.done(task.path)
-                return Vanished()
-            case Changed() | Away():
-                return self._given_back(task.event, _unread(task.event, reply))
-            case Faulted(reason, error):
+                return reply
+            case Failed(reason, error) if reply.counts:
                 return self._failure(task, reason, error)
+            case Failed(reason):
+                wait = _SOON if reason == "changed" else _later(task.event)
+                return self._given_back(task.event, replace(reply, retry_in=wait))
 
-    def _over(self, task: _Task, seen: PhotoVersion, outcome: Outcome) -> Outcome:
+    def _over(self, task: _Task, outcome: Outcome) -> Outcome:
         """Its report stands. Where the photo is another one by now, dates may hide that, and a marker stands for it."""
-        if self._is_replaced(task.event, seen):
+        # a folder's dates tell the next rescan
+        if outcome.version and self.inbox.version(task.path) not in (None, outcome.version):
             self.attempts.anew(task.path)
-            return Failed("conflict", _REPLACED, _SOON)
+            return Failed("conflict", "the photo was replaced while it was processed", _SOON)
         self.attempts.done(task.path)
-        return replace(outcome, version=seen.etags[0]) if seen.etags else outcome
+        return outcome
 
-    def _skipped(self, task: _Task, seen: PhotoVersion) -> Outcome:
+    def _skipped(self, task: _Task, reply: Skipped) -> Skipped:
         report = task.replaces.content
         done = report is not None and report.get("outcome") == "done"
         if not task.attempt.first:
             self.writer.tidy(task.path)
         with self._locked(task):
-            if not (done and self._acted(task.event, seen)):
-                self._restamp(task.event, seen, task.replaces.version)
-        return Skipped()
+            if not (done and self._acted(task.event, reply.seen)):
+                self._restamp(task.event, reply.seen, task.replaces.version)
+        return reply
 
-    def _finished(self, task: _Task, reply: Finished) -> Outcome:
+    def _processed(self, task: _Task, reply: Processed) -> Outcome:
         with self._locked(task):
             self.attempts.publishing(task.path)
             try:
                 outputs = self.writer.publish(task.path, reply.result.portraits, task.replaces)
             except PhotoRejected as blocked:
-                refused = Refused(reply.seen, reply.recipe, blocked.reason, blocked.hint)
-                return self._reject(task, refused)
+                return self._reject(task, Rejected(blocked.reason, blocked.hint, reply.recipe, seen=reply.seen))
             self._done(task, reply.seen, report.done(task.event, reply, outputs, task.attempt.number))
         names = tuple(str(file["name"]) for files in outputs for file in files)
-        return Done(names, reply.result.stages_ms, tuple(reply.result.facts["notes"]))
+        return Done(names, reply.result.stages_ms, tuple(reply.result.facts["notes"]), seen=reply.seen)
 
     def _done(self, task: _Task, seen: PhotoVersion, text: report.Report) -> None:
         if not self.after.acts:
@@ -250,10 +250,6 @@ class Process:
     def _locked(self, task: _Task) -> AbstractContextManager[None]:
         return self.writer.locked(task.path, task.replaces, exclusive=task.attempt.is_exclusive())
 
-    def _is_replaced(self, event: Event, seen: PhotoVersion) -> bool:
-        """Whether the object is another one by now. A folder's stamps tell that to the next rescan."""
-        return bool(seen.etags) and self.inbox.version(event.path) not in (None, seen.etags[0])
-
     def _acted(self, event: Event, seen: PhotoVersion) -> bool:
         """Whether the photo was, or may yet be, taken out of the inbox; else it stays there, and is settled."""
         try:
@@ -265,13 +261,13 @@ class Process:
             _log.log(level, "after.failed", extra={"uri": event.uri, "after": self.after.what, "why": str(error)})
             return isinstance(error, OSError) and error.errno not in _NEVER
 
-    def _refused(self, task: _Task, reply: Refused) -> Outcome:
+    def _rejected(self, task: _Task, reply: Rejected) -> Rejected:
         with self._locked(task):
             return self._reject(task, reply)
 
-    def _reject(self, task: _Task, reply: Refused) -> Outcome:
+    def _reject(self, task: _Task, reply: Rejected) -> Rejected:
         self._commit(task, reply.seen, report.rejected(task.event, reply, task.attempt.number))
-        return Rejected(reply.reason, reply.hint)
+        return reply
 
     def _failure(self, task: _Task, reason: str, error: str) -> Outcome:
         """A counted failure: tried again with growing pauses, or reported when the attempts are used up."""
@@ -289,16 +285,14 @@ class Process:
         with self._locked(task):
             self.attempts.reporting(task.path, task.replaces.version)
             self._commit(task, seen, report.failed(task.event, seen, reason, error, number))
-        return self._over(task, seen, Failed(reason, error))
+        return self._over(task, Failed(reason, error, seen=seen))
 
     def _look(self, task: _Task) -> PhotoVersion:
         """What the report of a photo that could not be processed says of its content."""
-        unknown = PhotoVersion(Checksums(None, 0), 0, 0)
         try:
-            reply = self.pool.look(self._job(task))
+            return self.pool.look(self._job(task)).seen
         except (WorkerDied, WorkerTimedOut):
-            return unknown
-        return reply.seen if isinstance(reply, Same) else unknown
+            return UNREAD
 
     def _commit(self, task: _Task, seen: PhotoVersion, text: report.Report) -> None:
         self.writer.commit(
@@ -322,12 +316,6 @@ class Process:
         if seen.etags:  # they tell one content from another, however soon it followed
             return seen.changed_ns
         return trusted_stamp(seen.changed_ns, seen.read_at_ns, self.report_store.granularity)
-
-
-def _unread(event: Event, reply: Changed | Away) -> Failed:
-    if isinstance(reply, Away):
-        return Failed("inbox_unavailable", reply.error, _later(event))
-    return Failed("changed", "the photo changed while it was read", _SOON)
 
 
 def _later(event: Event) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from handler.outbox.photo_version import PhotoVersion
-from handler.workers.messages import Finished, Refused
+from handler.workers.outcome import Processed, Rejected
 from pipeline.reasons import REASONS
 from sources.events import Event
 
@@ -12,7 +12,7 @@ Report = dict[str, Any]
 Outputs = Sequence[Sequence[Mapping[str, Any]]]
 
 
-def done(event: Event, reply: Finished, outputs: Outputs, attempt: int) -> Report:
+def done(event: Event, reply: Processed, outputs: Outputs, attempt: int) -> Report:
     """`outputs` holds the named files of each portrait, from left to right."""
     facts, first = reply.result.facts, reply.result.portraits[0].facts
     return {
@@ -38,7 +38,7 @@ def done(event: Event, reply: Finished, outputs: Outputs, attempt: int) -> Repor
     }
 
 
-def rejected(event: Event, reply: Refused, attempt: int) -> Report:
+def rejected(event: Event, reply: Rejected, attempt: int) -> Report:
     report = _without_portrait("rejected", reply.reason, reply.hint, event, reply.seen, attempt)
     source = report["source"] | reply.facts.get("source", {})
     return {**report, **reply.facts, "source": source, "recipe": reply.recipe}

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from typing import Protocol
 
-from handler.processing.outcome import Done, Failed, Outcome, Rejected, name_of
 from handler.telemetry.log import photo_line
+from handler.workers.outcome import Done, Failed, Outcome, Rejected
 from sources.events import Event, Source
 
 
@@ -82,7 +82,7 @@ class Workers:
     def _settle(self, event: Event, outcome: Outcome) -> None:
         reason = outcome.reason if isinstance(outcome, Rejected | Failed) else None
         stages = outcome.stages_ms if isinstance(outcome, Done) else None
-        photo_line(event, name_of(outcome), version=outcome.version, reason=reason, stages_ms=stages)
+        photo_line(event, outcome.name, version=outcome.version, reason=reason, stages_ms=stages)
         match outcome:
             case Failed(_, error, delay) if delay is not None:
                 self._source.retry(event, error, delay)

@@ -16,7 +16,8 @@ from handler.processing.report import Outputs
 from handler.serverless.invocation import Answer, FunctionError
 from handler.telemetry.log import photo_line
 from handler.workers import child
-from handler.workers.messages import Faulted, Finished, Job, Refused, Reply, Same
+from handler.workers.messages import Job, Reply
+from handler.workers.outcome import Failed, Processed, Rejected, Skipped
 from handler.workers.pool import PoolUnavailable
 from handler.workers.process import WorkerDied, WorkerTimedOut
 from pipeline.errors import PhotoRejected
@@ -91,13 +92,13 @@ class Inline:
         inbox = MemoryStore(_SCHEME, {_PATH: photo})
         event = Event(inbox.uri(_PATH), _PATH, inbox.read(_PATH).version, source="lambda")
         match self._reply(Job(inbox, _PATH, self.base, {}, self.limits), options):
-            case Finished() as reply:
+            case Processed() as reply:
                 photo_line(event, "done", stages_ms=reply.result.stages_ms)
                 return self._done(event, reply, request_id)
-            case Refused() as reply:
+            case Rejected() as reply:
                 photo_line(event, "rejected", reason=reply.reason)
                 return report.rejected(event, reply, attempt=1)
-            case Faulted(reason, error):
+            case Failed(reason, error) as reply if reply.counts:
                 photo_line(event, "failed", reason=reason)
                 raise FunctionError(_kind(reason), f"{REASONS[reason]} {error}")
         raise FunctionError("RetryLater", "the photo was not read: call again")
@@ -106,16 +107,16 @@ class Inline:
         try:
             return self.pool.run(replace(job, base=invoked(self.base, options)))
         except PhotoRejected as wrong:
-            seen = child.look(job)
-            return Refused(seen.seen, {}, wrong.reason, wrong.hint) if isinstance(seen, Same) else seen
+            read = child.look(job)
+            return Rejected(wrong.reason, wrong.hint, seen=read.seen) if isinstance(read, Skipped) else read
         except PoolUnavailable as error:
             raise FunctionError("RetryLater", f"{error}: call again") from error
         except WorkerDied as error:
-            return Faulted("processing_crashed", str(error))
+            return Failed("processing_crashed", str(error))
         except WorkerTimedOut as error:
-            return Faulted("processing_timed_out", str(error))
+            return Failed("processing_timed_out", str(error))
 
-    def _done(self, event: Event, reply: Finished, request_id: str) -> Answer:
+    def _done(self, event: Event, reply: Processed, request_id: str) -> Answer:
         def answer(stem: str, place: Callable[[str, Picture], dict[str, str]]) -> Answer:
             files: Outputs = [
                 [output(name, picture) | place(name, picture) for name, picture in portrait]

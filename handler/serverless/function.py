@@ -9,11 +9,11 @@ from typing import Any, Final
 from handler.config.settings import CommonSettings
 from handler.outbox.paths import report_path
 from handler.outbox.reports import read_report
-from handler.processing.outcome import Failed, Outcome, Rejected, Vanished, name_of
 from handler.processing.process import Pool, Process
 from handler.processing.worker import Workers
 from handler.serverless.direct import Inline, parsed
 from handler.serverless.invocation import Answer, FunctionError, Invocation
+from handler.workers.outcome import Failed, Outcome, Rejected, Vanished
 from sources.bucket.inbox import BucketInbox, BucketPhoto, InboxNotification
 from sources.events import Event
 from sources.notifications.fields import short_repr
@@ -209,7 +209,7 @@ def _not_understood(record: Mapping[str, Any], wrong: str) -> None:
 def _told_of(process: Process, event: Event, outcome: Outcome) -> dict[str, str | None]:
     reason = outcome.reason if isinstance(outcome, Rejected | Failed) else None
     report = None if isinstance(outcome, Vanished) else process.writer.outbox.uri(report_path(event.path))
-    return {"uri": event.uri, "outcome": name_of(outcome), "reason": reason, "report": report}
+    return {"uri": event.uri, "outcome": outcome.name, "reason": reason, "report": report}
 
 
 def _again(outcomes: Sequence[tuple[Event, Outcome]]) -> FunctionError:

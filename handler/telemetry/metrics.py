@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from handler import __version__
 from pipeline.models.catalog import ModelCard
 
-Outcome = Literal["done", "skipped", "rejected", "failed", "retried", "vanished"]
+OutcomeName = Literal["done", "skipped", "rejected", "failed", "retried", "vanished"]
 Counted = Literal["watch_overflows", "rescan_found", "ignored", "worker_deaths", "expired"]
 Ended = Literal["done", "failed", "timed_out", "throttled", "refused"]
 
@@ -70,14 +70,14 @@ class Metrics:
         for source in sources:
             self._received.labels(source)
             self._up.labels(source)
-            for outcome in get_args(Outcome):
+            for outcome in get_args(OutcomeName):
                 self._settled.labels(source, outcome)
 
     def received(self, source: str) -> None:
         """The source yielded an event."""
         self._received.labels(source).inc()
 
-    def settled(self, source: str, outcome: Outcome, stages_ms: Mapping[str, float] | None = None) -> None:
+    def settled(self, source: str, outcome: OutcomeName, stages_ms: Mapping[str, float] | None = None) -> None:
         """An event was acknowledged, or given back to be retried; `stages_ms` as in the report."""
         self._settled.labels(source, outcome).inc()
         for stage, ms in (stages_ms or {}).items():

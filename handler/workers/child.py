@@ -5,16 +5,17 @@ import hashlib
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from handler.config.options import SIDECAR_BYTES, ResolvedOptions, recipe_facts, resolve
 from handler.models.libraries import prepare
 from handler.outbox.metadata import is_own, options_in
-from handler.outbox.photo_version import Checksums, PhotoVersion
+from handler.outbox.photo_version import UNREAD, Checksums, PhotoVersion
 from handler.outbox.reports import last_changed
 from handler.workers import stderr
-from handler.workers.messages import Away, Changed, Faulted, Finished, Gone, Job, Refused, Reply, Same
+from handler.workers.messages import Job, Reply
+from handler.workers.outcome import Failed, Processed, Rejected, Skipped, Vanished
 from pipeline.errors import ModelError, PhotoRejected
 from pipeline.models.model_set import ModelSet
 from sources.filters import SIDECAR
@@ -71,11 +72,11 @@ def answer(job: Job, portrait_pipeline: "PortraitPipeline") -> Reply:
 
 
 def look(job: Job) -> Reply:
-    """Only read the photo, for a report that says nothing else of it. Same also where it cannot be read."""
+    """Only read the photo, for a report that says nothing else of it. Skipped, also where it cannot be read."""
     read_at = time.time_ns()
-    reply = answered(job, lambda _job, _photo, _sidecar, seen: Same(seen))
-    if isinstance(reply, Faulted | Away):
-        return Same(PhotoVersion(Checksums(None, 0), last_changed(job.inbox, job.path), read_at))
+    reply = answered(job, lambda _job, _photo, _sidecar, seen: Skipped(seen=seen))
+    if isinstance(reply, Failed) and reply.reason != "changed":
+        return Skipped(seen=replace(UNREAD, changed_ns=last_changed(job.inbox, job.path), read_at_ns=read_at))
     return reply
 
 
@@ -84,15 +85,15 @@ def answered(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Rep
     try:
         return _read(job, use)
     except FileNotFoundError:
-        return Gone()
+        return Vanished()
     except Conflict:
-        return Changed()
+        return Failed("changed", "the photo changed while it was read", counts=False)
     except Unavailable as error:
-        return Away(str(error))
+        return Failed("inbox_unavailable", str(error), counts=False)
     except OSError as error:
-        return Faulted("unreadable", str(error))
+        return Failed("unreadable", str(error))
     except Exception:  # noqa: BLE001  # errors of native libraries have no common root, and not all can be pickled
-        return Faulted("processing_error", traceback.format_exc(limit=-8))
+        return Failed("processing_error", traceback.format_exc(limit=-8))
 
 
 def _read(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Reply]) -> Reply:
@@ -103,7 +104,7 @@ def _read(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Reply]
     except TooLarge as error:
         return _too_large(job, error, sidecar, read_at)
     seen = _seen(photo, sidecar, read_at)
-    return Same(seen) if seen.checksums == job.known else use(job, photo, sidecar, seen)
+    return Skipped(seen=seen) if seen.checksums == job.known else use(job, photo, sidecar, seen)
 
 
 def _processed(
@@ -113,9 +114,10 @@ def _processed(
     try:
         resolved = resolved_for(job, photo, sidecar)
         recipe = recipe_facts(resolved)
-        return Finished(seen, recipe, portrait_pipeline.process(photo.data, resolved.recipe, job.limits, job.path))
+        result = portrait_pipeline.process(photo.data, resolved.recipe, job.limits, job.path)
+        return Processed(recipe, result, seen=seen)
     except PhotoRejected as rejection:
-        return Refused(seen, recipe, rejection.reason, rejection.hint, rejection.facts)
+        return Rejected(rejection.reason, rejection.hint, recipe, rejection.facts, seen=seen)
 
 
 def resolved_for(job: Job, photo: Blob, sidecar: Blob | None) -> ResolvedOptions:
@@ -162,11 +164,11 @@ def _too_large(job: Job, error: TooLarge, sidecar: Blob | None, read_at: int) ->
     newest = max(error.changed_ns, sidecar.changed_ns if sidecar else 0)
     seen = PhotoVersion(checksums, newest, read_at, _etags(error.etag, sidecar))
     if checksums == job.known:
-        return Same(seen)
+        return Skipped(seen=seen)
     limit = job.limits.max_bytes
     detail = f"{error.size:,} bytes; the limit is {limit:,}, set by FACECRAFT_MAX_UPLOAD_SIZE_MB"
     rejection = PhotoRejected("too_large", detail)
-    return Refused(seen, {}, rejection.reason, rejection.hint)
+    return Rejected(rejection.reason, rejection.hint, seen=seen)
 
 
 def _sha256(blob: Blob) -> str:

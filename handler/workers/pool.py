@@ -48,7 +48,7 @@ class Lane:
         return self._answer("work", job, self)
 
     def look(self, job: Job) -> Reply:
-        """Only read the photo: Same where that works. Raises as `run` does."""
+        """Only read the photo: Skipped where that works. Raises as `run` does."""
         return self._answer("look", job, self)
 
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event as Signal
 
-from handler.processing.outcome import Outcome, Skipped
 from handler.processing.worker import Workers
+from handler.workers.outcome import Outcome, Skipped
 from sources.events import Event
 from sources.sqs.client import SqsClient
 from sources.sqs.source import SqsSource

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from handler.outbox.paths import report_path
 from handler.outbox.reports import ReportStore
-from handler.processing.outcome import Outcome, Skipped
 from handler.processing.worker import Workers
+from handler.workers.outcome import Outcome, Skipped
 from pipeline.formats.completeness import is_complete
 from sources.events import Event
 from sources.folder.scanner import FolderScanner

@@ -12,8 +12,8 @@ from typing import Final
 
 from handler.config.settings import CommonSettings
 from handler.outbox.attempts import Attempts
-from handler.processing.outcome import Done, Outcome, Skipped
 from handler.processing.process import Process
+from handler.workers.outcome import Done, Outcome, Skipped
 from sources.events import Event
 from sources.stores import aws
 from sources.stores.s3 import S3Store

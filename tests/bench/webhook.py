@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 from handler.http.events import Events
 from handler.http.server import ServerThread, make_app
-from handler.processing.outcome import Outcome, Skipped
 from handler.processing.worker import Workers
+from handler.workers.outcome import Outcome, Skipped
 from sources.bucket.inbox import BucketInbox
 from sources.bucket.source import BucketSource
 from sources.bucket.webhook import Webhook

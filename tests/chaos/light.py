@@ -15,7 +15,7 @@ import numpy as np
 
 from handler.config.options import DEFAULTS, recipe_facts
 from handler.workers.child import answered, look
-from handler.workers.messages import Finished, Refused
+from handler.workers.outcome import Processed, Rejected
 from pipeline.errors import PhotoRejected
 from pipeline.image import encode
 from pipeline.image.decode import decode
@@ -45,10 +45,10 @@ def _made(job, photo, sidecar, seen):
     try:
         decode(photo.data, job.limits, inspect=refuse_own)
     except PhotoRejected as rejection:
-        return Refused(seen, {}, rejection.reason, rejection.hint)
+        return Rejected(rejection.reason, rejection.hint, seen=seen)
     facts = {"source": {}, "face_count": 1, "cutout": "off", "restoration": "off", "restored_faces": []}
     facts |= {"notes": [], "models": []}
-    return Finished(seen, recipe_facts(DEFAULTS), Result((_portrait(job.path, photo.data),), facts, {}))
+    return Processed(recipe_facts(DEFAULTS), Result((_portrait(job.path, photo.data),), facts, {}), seen=seen)
 
 
 def digest_in(pixels):

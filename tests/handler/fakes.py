@@ -14,7 +14,7 @@ from handler.outbox.attempts import Attempts
 from handler.outbox.paths import ATTEMPTS, report_path
 from handler.processing.process import Process
 from handler.workers import child
-from handler.workers.messages import Finished, Refused, Same
+from handler.workers.outcome import Processed, Rejected, Skipped
 from pipeline.image.provenance import PNG_KEY, mark
 from pipeline.reasons import REASONS
 from pipeline.types import Picture, Rendered, Result
@@ -61,18 +61,18 @@ def result(owner, faces=1):
 
 def done(job, faces=1):
     """A worker's reply to a photo it can do, or has done."""
-    return _unless_same(job, lambda seen: Finished(seen, recipe_facts(DEFAULTS), result(job.path, faces)))
+    return _unless_same(job, lambda seen: Processed(recipe_facts(DEFAULTS), result(job.path, faces), seen=seen))
 
 
 def refused(job, reason="no_face_detected"):
     """A worker's reply to a photo that is itself the reason."""
     facts = {"source": SOURCE, "faces": {"count": 0}, "notes": []}
-    return _unless_same(job, lambda seen: Refused(seen, recipe_facts(DEFAULTS), reason, REASONS[reason], facts))
+    return _unless_same(job, lambda seen: Rejected(reason, REASONS[reason], recipe_facts(DEFAULTS), facts, seen=seen))
 
 
 def _unless_same(job, use):
     reply = child.look(replace(job, known=None))
-    if not isinstance(reply, Same):
+    if not isinstance(reply, Skipped):
         return reply
     return reply if reply.seen.checksums == job.known else use(reply.seen)
 

@@ -13,7 +13,7 @@ import pytest
 from handler.cli.doctor import Doctor, Verdict
 from handler.cli.replay import Replay, Selection
 from handler.config.load import load
-from handler.workers.messages import Faulted
+from handler.workers.outcome import Failed
 from handler.workers.process import WorkerDied
 from tests.conftest import BAD_INPUTS, PORTRAITS
 from tests.handler.fakes import MAX_ATTEMPTS, Desk, refused
@@ -253,7 +253,7 @@ def test_a_sidecar_that_cannot_be_read_will_fail_and_has_failed(desk):
     assert say(desk, "anna.jpg").text.startswith("will fail: unreadable: ")
 
     for _ in range(MAX_ATTEMPTS):
-        desk.run(anna, Faulted("unreadable", "Is a directory"))
+        desk.run(anna, Failed("unreadable", "Is a directory"))
     assert say(desk, "anna.jpg").text.startswith("failed, attempt 3 of 3: unreadable: ")
 
 

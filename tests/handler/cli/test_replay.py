@@ -11,8 +11,8 @@ from handler.cli.replay import Replay, Replayed, Selection
 from handler.config.load import load
 from handler.outbox.attempts import Attempts
 from handler.outbox.paths import report_path
-from handler.processing.outcome import Done, Skipped
 from handler.processing.worker import Workers
+from handler.workers.outcome import Done, Skipped
 from handler.workers.process import WorkerDied
 from pipeline.formats.completeness import is_complete
 from sources.folder.scanner import FolderScanner

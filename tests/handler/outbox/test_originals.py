@@ -13,7 +13,7 @@ import pytest
 
 from handler.outbox.originals import AfterPolicy, moved_to
 from handler.outbox.paths import report_path
-from handler.processing.outcome import Done, Skipped, Vanished
+from handler.workers.outcome import Done, Skipped, Vanished
 from handler.workers.process import WorkerDied
 from sources.folder.scanner import FolderScanner
 from tests.handler.fakes import MAX_ATTEMPTS, Desk, done, event, refused

@@ -11,7 +11,7 @@ import pytest
 from handler.outbox.paths import report_path
 from handler.outbox.retention import Retention
 from handler.outbox.writer import OutboxWriter
-from handler.processing.outcome import Done, Skipped
+from handler.workers.outcome import Done, Skipped
 from sources.stores.base import Conflict
 from sources.stores.local import FileStore
 from tests.chaos.__main__ import PORTRAIT

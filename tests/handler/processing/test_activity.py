@@ -5,8 +5,8 @@ import time
 import pytest
 
 from handler.processing.activity import Activity
-from handler.processing.outcome import Skipped
 from handler.telemetry.metrics import Metrics
+from handler.workers.outcome import Skipped
 from sources.events import Event
 from tests.handler.telemetry.test_metrics import samples
 

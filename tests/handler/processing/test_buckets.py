@@ -15,9 +15,9 @@ from handler.outbox.originals import AfterPolicy
 from handler.outbox.paths import ATTEMPTS, report_path
 from handler.outbox.reports import ReportStore
 from handler.outbox.writer import OutboxWriter
-from handler.processing.outcome import Done, Failed, Rejected, Skipped, Vanished
 from handler.workers import child
-from handler.workers.messages import Finished, Job, Refused, Same
+from handler.workers.messages import Job
+from handler.workers.outcome import Done, Failed, Processed, Rejected, Skipped, Vanished
 from handler.workers.pool import WorkerDied
 from pipeline.types import Limits
 from sources.stores import aws
@@ -374,7 +374,7 @@ def answer(store, path):
 def test_options_come_from_the_object_s_metadata_and_the_sidecar_is_stronger(buckets):
     buckets.photo("anna.jpg", about={"facecraft-width": "800", "facecraft-max-size-kb": "50", "camera": "x"})
     reply = answer(buckets.inbox, "anna.jpg")
-    assert isinstance(reply, Finished)
+    assert isinstance(reply, Processed)
     assert (reply.recipe["width"], reply.recipe["max_size_kb"], reply.result) == (800, 50, 800)
     assert reply.recipe["from"]["width"] == "metadata"
 
@@ -387,7 +387,7 @@ def test_metadata_that_is_not_right_rejects_the_photo(buckets):
     buckets.photo("anna.jpg", about={"facecraft-widht": "800"})
 
     reply = answer(buckets.inbox, "anna.jpg")
-    assert (type(reply), reply.reason) == (Refused, "invalid_options")
+    assert (type(reply), reply.reason) == (Rejected, "invalid_options")
     assert "the object's metadata says" in reply.hint
 
 
@@ -407,7 +407,7 @@ def test_a_photo_that_is_too_large_is_settled_with_its_etag(buckets):
 
     reply = child.answer(job, PortraitPipeline())
     assert (reply.reason, reply.seen.etags) == ("too_large", (event.version,))
-    assert isinstance(child.answer(replace(job, known=reply.seen.checksums), PortraitPipeline()), Same)
+    assert isinstance(child.answer(replace(job, known=reply.seen.checksums), PortraitPipeline()), Skipped)
 
 
 def test_a_killed_service_s_photo_waits_until_its_lease_has_ended_and_runs_alone_then(buckets):

@@ -11,9 +11,9 @@ import pytest
 from handler.outbox.paths import ATTEMPTS, report_path
 from handler.outbox.reports import ReportStore
 from handler.outbox.writer import OutboxWriter
-from handler.processing.outcome import Done
 from handler.service.sources import Bucket
 from handler.workers import child
+from handler.workers.outcome import Done
 from sources.stores.base import Unavailable
 from sources.stores.s3 import S3Store
 from tests.handler.fakes import MAX_ATTEMPTS

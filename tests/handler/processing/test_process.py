@@ -11,15 +11,14 @@ import pytest
 from handler.outbox.paths import portrait_stems, report_path
 from handler.outbox.reports import ReportStore
 from handler.outbox.writer import OutboxWriter
-from handler.processing.outcome import Done, Failed, Rejected, Skipped, Vanished
-from handler.workers.messages import Changed, Faulted
+from handler.workers.outcome import Done, Failed, Rejected, Skipped, Vanished
 from handler.workers.pool import PoolUnavailable
 from handler.workers.process import WorkerDied, WorkerTimedOut
 from tests.handler.fakes import MAX_ATTEMPTS, FakePool, done, event, refused, result
 
 SOON = 10.0
 DIED, TIMED_OUT = WorkerDied("the worker ended with exit code -11"), WorkerTimedOut("no result after 120 s")
-UNREADABLE = Faulted("unreadable", "[Errno 5] Input/output error")
+UNREADABLE = Failed("unreadable", "[Errno 5] Input/output error")
 
 
 @contextmanager
@@ -127,7 +126,7 @@ def test_a_photo_whose_names_are_all_taken_is_rejected(desk):
 
 
 def test_a_photo_that_changes_while_it_is_read_is_tried_again_and_not_counted(desk):
-    outcome = desk.run(desk.photo("anna.jpg"), Changed())
+    outcome = desk.run(desk.photo("anna.jpg"), Failed("changed", "it was written meanwhile", counts=False))
 
     assert (outcome.reason, outcome.retry_in) == ("changed", 1.0)
     assert desk.markers() == []
@@ -137,7 +136,7 @@ FAILURES = [
     (DIED, "processing_crashed"),
     (TIMED_OUT, "processing_timed_out"),
     (UNREADABLE, "unreadable"),
-    (Faulted("processing_error", "Traceback"), "processing_error"),
+    (Failed("processing_error", "Traceback"), "processing_error"),
     (ValueError("a fault of ours"), "processing_error"),
 ]
 

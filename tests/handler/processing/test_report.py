@@ -7,7 +7,7 @@ import pytest
 from handler.config.options import DEFAULTS, recipe_facts
 from handler.outbox.photo_version import Checksums, PhotoVersion
 from handler.processing import report
-from handler.workers.messages import Finished, Refused
+from handler.workers.outcome import Processed, Rejected
 from pipeline.reasons import REASONS
 from pipeline.recipe import OPTIONS
 from sources.events import Event
@@ -26,7 +26,7 @@ def files(stem):
 
 
 def done(*stems):
-    reply = Finished(SEEN, RECIPE, result(EVENT.path, len(stems)))
+    reply = Processed(RECIPE, result(EVENT.path, len(stems)), seen=SEEN)
     return report.done(EVENT, reply, [files(stem) for stem in stems], 2)
 
 
@@ -70,7 +70,7 @@ def test_further_faces_are_described_in_more_from_left_to_right():
 
 def test_a_rejected_photo_s_report_says_why_and_what_to_do():
     facts = {"source": SOURCE, "faces": {"count": 0}, "notes": ["first_frame_only"]}
-    reply = Refused(SEEN, RECIPE, "no_face_detected", "send another photo", facts)
+    reply = Rejected("no_face_detected", "send another photo", RECIPE, facts, seen=SEEN)
 
     assert report.rejected(EVENT, reply, 1) == {
         "outcome": "rejected",
@@ -86,7 +86,7 @@ def test_a_rejected_photo_s_report_says_why_and_what_to_do():
 
 
 def test_a_photo_that_could_not_be_decoded_has_a_report_all_the_same():
-    told = report.rejected(EVENT, Refused(SEEN, {}, "not_an_image", "send a JPEG"), 1)
+    told = report.rejected(EVENT, Rejected("not_an_image", "send a JPEG", seen=SEEN), 1)
 
     assert (told["source"], told["recipe"], told["notes"], told["outputs"]) == (CONTENT, {}, [], [])
 

@@ -8,7 +8,7 @@ import pytest
 from handler.outbox.attempts import Attempts
 from handler.outbox.paths import ATTEMPTS
 from handler.outbox.writer import OutboxWriter
-from handler.processing.outcome import Done, Rejected, Skipped
+from handler.workers.outcome import Done, Rejected, Skipped
 from sources.stores import aws
 from tests.handler.fakes import done, face, portrait, refused
 

@@ -3,12 +3,14 @@
 import logging
 import threading
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from handler.processing.outcome import Done, Failed, Rejected, Skipped, Vanished
+from handler.outbox.photo_version import UNREAD
 from handler.processing.worker import Workers
 from handler.telemetry.log import Tail
+from handler.workers.outcome import Done, Failed, Rejected, Skipped, Vanished
 from sources.events import Event
 from sources.memory import MemorySource
 
@@ -143,7 +145,7 @@ def test_what_slots_log_belongs_to_the_call_that_made_them(caplog):
     ("outcome", "line", "level"),
     [
         (Done((), {"decode": 1.0}), "photo.done", logging.INFO),
-        (Skipped(version="v2"), "photo.skipped", logging.INFO),
+        (Skipped(seen=replace(UNREAD, etags=("v2",))), "photo.skipped", logging.INFO),
         (Vanished(), "photo.vanished", logging.INFO),
         (Rejected("no_face_detected", "send another"), "photo.rejected", logging.WARNING),
     ],

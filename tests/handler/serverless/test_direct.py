@@ -16,7 +16,7 @@ from handler.config.settings import CommonSettings
 from handler.serverless.direct import ANSWER_BYTES, Inline, parsed
 from handler.serverless.function import FunctionError, Invocation, LambdaFunction
 from handler.workers import child
-from handler.workers.messages import Faulted, Finished
+from handler.workers.outcome import Failed, Processed
 from handler.workers.pool import PoolUnavailable
 from handler.workers.process import WorkerDied, WorkerTimedOut
 from pipeline.recipe import OPTIONS
@@ -50,7 +50,7 @@ def large(job, size=ANSWER_BYTES):
     reply = done(job)
     picture = Picture("png", b"\x00" * size, 8, 8)
     rendered = Rendered((picture, portrait("image").pictures[0]), reply.result.portraits[0].facts)
-    return Finished(reply.seen, reply.recipe, replace(reply.result, portraits=(rendered,)))
+    return Processed(reply.recipe, replace(reply.result, portraits=(rendered,)), seen=reply.seen)
 
 
 def test_the_answer_is_the_report_with_the_images():
@@ -114,7 +114,7 @@ def test_a_photo_over_the_limit_is_an_answer():
         (PoolUnavailable("the service is stopping"), "RetryLater", "the service is stopping: call again"),
         (WorkerDied("exit code -11"), "ProcessingCrashed", "ended its process.*exit code -11"),
         (WorkerTimedOut("no result after 9.0 s"), "ProcessingTimedOut", "no result after 9.0 s"),
-        (Faulted("processing_error", "ValueError: x"), "ProcessingError", "ValueError: x"),
+        (Failed("processing_error", "ValueError: x"), "ProcessingError", "ValueError: x"),
     ],
 )
 def test_what_the_photo_is_not_to_blame_for_is_an_error_of_the_call(fault, kind, words):

@@ -12,8 +12,8 @@ import pytest
 from handler.outbox.attempts import Attempts
 from handler.outbox.paths import report_path
 from handler.outbox.reports import ReportStore
-from handler.processing.outcome import name_of
 from handler.processing.worker import Workers
+from handler.workers.outcome import Processed
 from pipeline.formats.completeness import is_complete
 from pipeline.image.provenance import owner_of
 from sources.folder.source import FolderSource
@@ -54,7 +54,7 @@ class Service:
 
     def work(self, job):
         reply = done(job)
-        if type(reply).__name__ == "Finished":
+        if isinstance(reply, Processed):
             self.worked[job.path] += 1
         return reply
 
@@ -63,7 +63,7 @@ class Service:
 
     def settled(self, event, outcome):
         with self._changed:
-            self.outcomes.append((event.path, name_of(outcome)))
+            self.outcomes.append((event.path, outcome.name))
             self._changed.notify_all()
 
     def until(self, true):

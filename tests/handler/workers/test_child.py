@@ -12,7 +12,8 @@ import pytest
 from handler.config.options import DEFAULTS, SIDECAR_BYTES
 from handler.outbox.photo_version import Checksums
 from handler.workers import child
-from handler.workers.messages import Changed, Faulted, Finished, Gone, Job, Refused, Same
+from handler.workers.messages import Job
+from handler.workers.outcome import Failed, Processed, Rejected, Skipped, Vanished
 from pipeline.models.catalog import Verified, card
 from pipeline.models.model_set import ModelSet
 from pipeline.types import Limits
@@ -51,7 +52,7 @@ def travelled(reply):
 def test_a_photo_comes_back_as_portraits_with_its_sums_and_options(inbox, portrait_pipeline):
     reply = answer(portrait_pipeline, job(inbox))
 
-    assert isinstance(reply, Finished)
+    assert isinstance(reply, Processed)
     assert reply.seen.checksums == Checksums(sum_of(SMALL), len(SMALL))
     assert reply.seen.changed_ns == (inbox.root / "anna.jpg").stat().st_ctime_ns
     assert {picture.kind for picture in reply.result.portraits[0].pictures} == {"png", "jpg"}
@@ -78,9 +79,9 @@ def test_models_that_changed_since_they_were_verified_do_not_load(tmp_path):
 def test_content_that_is_known_is_not_worked_on_again(inbox, portrait_pipeline):
     known = answer(portrait_pipeline, job(inbox)).seen.checksums
 
-    assert isinstance(answer(portrait_pipeline, job(inbox, known=known)), Same)
+    assert isinstance(answer(portrait_pipeline, job(inbox, known=known)), Skipped)
     (inbox.root / "anna.jpg.toml").write_text("width = 300")
-    assert isinstance(answer(portrait_pipeline, job(inbox, known=known)), Finished)
+    assert isinstance(answer(portrait_pipeline, job(inbox, known=known)), Processed)
 
 
 def test_a_sidecar_s_options_are_used_and_its_time_counts(inbox, portrait_pipeline):
@@ -107,7 +108,7 @@ def test_a_sidecar_that_is_not_right_is_the_photo_s_answer(inbox, portrait_pipel
 
     reply = answer(portrait_pipeline, job(inbox))
 
-    assert isinstance(reply, Refused)
+    assert isinstance(reply, Rejected)
     assert reply.reason == "invalid_options"
     assert said in reply.hint
 
@@ -128,16 +129,16 @@ def test_a_photo_over_the_limit_is_refused_unread_and_remembered(inbox, portrait
     assert reply.reason == "too_large"
     assert "13,641 bytes; the limit is 1,000, set by FACECRAFT_MAX_UPLOAD_SIZE_MB" in reply.hint
     assert reply.seen.checksums == Checksums(None, len(SMALL))
-    assert isinstance(answer(portrait_pipeline, job(inbox, known=reply.seen.checksums, max_bytes=1000)), Same)
+    assert isinstance(answer(portrait_pipeline, job(inbox, known=reply.seen.checksums, max_bytes=1000)), Skipped)
     assert isinstance(
-        answer(portrait_pipeline, job(inbox, known=reply.seen.checksums)), Finished
+        answer(portrait_pipeline, job(inbox, known=reply.seen.checksums)), Processed
     )  # the limit was raised
 
 
 @pytest.mark.parametrize("path", ["gone.jpg", "folder/gone.jpg"])
 def test_a_photo_that_is_gone(inbox, portrait_pipeline, path):
-    assert answer(portrait_pipeline, job(inbox, path, data=None)) == Gone()
-    assert child.look(job(inbox, path, data=None)) == Gone()
+    assert answer(portrait_pipeline, job(inbox, path, data=None)) == Vanished()
+    assert child.look(job(inbox, path, data=None)) == Vanished()
 
 
 def test_a_photo_that_may_not_be_read_is_a_fault_that_may_pass(inbox, portrait_pipeline):
@@ -145,7 +146,7 @@ def test_a_photo_that_may_not_be_read_is_a_fault_that_may_pass(inbox, portrait_p
 
     reply = answer(portrait_pipeline, job(inbox, data=None))
 
-    assert isinstance(reply, Faulted)
+    assert isinstance(reply, Failed)
     assert reply.reason == "unreadable"
 
 
@@ -159,7 +160,9 @@ class Writing(FileStore):
 
 
 def test_a_photo_that_changes_while_it_is_read(inbox, portrait_pipeline):
-    assert answer(portrait_pipeline, job(Writing(inbox.root))) == Changed()
+    reply = answer(portrait_pipeline, job(Writing(inbox.root)))
+
+    assert (reply.reason, reply.counts) == ("changed", False)
 
 
 class Unpicklable(Exception):
@@ -189,7 +192,7 @@ class Failing:
 def test_an_error_in_the_pipeline_becomes_a_reply_with_its_traceback(inbox, error):
     reply = answer(Failing(error), job(inbox))
 
-    assert isinstance(reply, Faulted)
+    assert isinstance(reply, Failed)
     assert reply.reason == "processing_error"
     assert type(error).__name__ in reply.error
 
@@ -197,7 +200,7 @@ def test_an_error_in_the_pipeline_becomes_a_reply_with_its_traceback(inbox, erro
 def test_a_look_reads_and_does_no_more(inbox):
     reply = child.look(job(inbox))
 
-    assert isinstance(reply, Same)
+    assert isinstance(reply, Skipped)
     assert reply.seen.checksums == Checksums(sum_of(SMALL), len(SMALL))
 
 
@@ -208,7 +211,7 @@ def test_what_cannot_be_read_is_looked_at_with_its_own_change_time(tmp_path):
 
     reply = child.look(job)
 
-    assert isinstance(reply, Same)
+    assert isinstance(reply, Skipped)
     assert reply.seen.changed_ns == (tmp_path / "anna.jpg").stat().st_ctime_ns
 
 
@@ -219,6 +222,6 @@ def test_a_sidecar_that_cannot_be_read_is_named(tmp_path):
     reply = child.look(Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits()))
     answer = child.answer(Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits()), None)
 
-    assert isinstance(reply, Same)
-    assert isinstance(answer, Faulted)
+    assert isinstance(reply, Skipped)
+    assert isinstance(answer, Failed)
     assert "its sidecar cannot be read" in answer.error
