@@ -1,4 +1,4 @@
-"""What a photo or a model can do to us."""
+"""The pipeline's errors."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from pipeline.reasons import REASONS
 
 
 class PhotoRejected(Exception):
-    """The photo itself is the reason, so trying again cannot help.
+    """The photo itself is the reason, so a retry cannot help.
 
-    `reason` is a key of `vocabulary.REASONS`; `hint` says in a sentence what to do: the reason's own, and the detail.
-    `facts` is what the report can say all the same: `source` and `faces`, as far as they are known.
+    `reason` is a key of `reasons.REASONS`; `hint` says in a sentence what to do: the reason's own, and the detail.
+    `facts` is what the report can still say: `source` and `faces`, as far as they are known.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:

@@ -59,10 +59,10 @@ class Option:
         if self.choices:
             return _choice(value, self.choices)
         if self.type in (int, float):
-            return self._in_range(_float(value) if self.type is float else _int(value))
+            return self._within_limits(_float(value) if self.type is float else _int(value))
         return _bool(value) if self.type is bool else _colour(value)
 
-    def _in_range(self, value: float | None) -> Value | None:
+    def _within_limits(self, value: float | None) -> Value | None:
         return value if value is not None and self.low <= value <= self.high else None
 
 
@@ -198,10 +198,10 @@ def _colour(value: object) -> str | None:
         value = "#" + "".join(2 * digit for digit in value[1:])
     if re.fullmatch(r"#[0-9a-fA-F]{6}", value):
         return value.upper()
-    return _from_numbers(value)
+    return _rgb_colour(value)
 
 
-def _from_numbers(value: str) -> str | None:
+def _rgb_colour(value: str) -> str | None:
     if not re.fullmatch(r"[0-9]{1,3} *, *[0-9]{1,3} *, *[0-9]{1,3}", value):
         return None
     parts = [int(part) for part in value.split(",")]

@@ -7,7 +7,7 @@ from handler.config.settings import CommonSettings
 from handler.models import libraries
 from pipeline.errors import ModelError
 from pipeline.models.catalog import Verified, card, cutout_model, locate, verified
-from pipeline.models.device import CUDA, chosen
+from pipeline.models.device import CUDA, choose_device
 from pipeline.models.model_set import ModelSet
 
 
@@ -96,4 +96,4 @@ def _check_device(device: str) -> None:
     libraries.prepare()
     import onnxruntime  # noqa: PLC0415  # only `check` needs it in this process
 
-    chosen(device, gpu=CUDA in onnxruntime.get_available_providers(), runtime="onnxruntime")
+    choose_device(device, gpu=CUDA in onnxruntime.get_available_providers(), runtime="onnxruntime")

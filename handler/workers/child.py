@@ -49,7 +49,7 @@ def import_libraries(*, restoring: bool) -> None:
     from pipeline import pipeline  # noqa: F401, PLC0415  # rembg, onnxruntime and dlib stay out of the service
 
     if restoring:
-        from pipeline.restore import restorer  # noqa: F401, PLC0415  # torch
+        from pipeline.restore import inference  # noqa: F401, PLC0415  # torch
 
 
 def load(model_set: ModelSet) -> ModelWorker:

@@ -1,4 +1,4 @@
-"""Affine geometry between pixel centres, and sampling a picture through it without aliasing."""
+"""Affine transforms between pixel centres, and resampling a picture through one without aliasing."""
 
 from typing import TypeVar
 
@@ -12,12 +12,19 @@ Level = TypeVar("Level", np.uint8, np.float32)
 Raster = NDArray[Level]
 """H x W x 3 or H x W."""
 
-_FINEST = 1.0
+_PIXELS_PER_OUTPUT = 1.0
 """A picture is first reduced (area average) to this many pixels per output pixel, then turned and moved once."""
 
 
 def similarity(source: Points, scale: float, radians: float, target: Points) -> Matrix:
-    """Turns by `radians` (clockwise on the screen is positive), scales, and takes the point `source` to `target`."""
+    """A similarity transform.
+
+    Args:
+        source: The point that comes to `target`, x and y.
+        scale: Output pixels per source pixel.
+        radians: Clockwise on the screen is positive.
+        target: x and y.
+    """
     cos, sin = scale * np.cos(radians), scale * np.sin(radians)
     turn = np.array([[cos, -sin], [sin, cos]])
     return np.column_stack([turn, np.asarray(target) - turn @ np.asarray(source)])
@@ -33,8 +40,8 @@ def inverse(matrix: Matrix) -> Matrix:
     return np.column_stack([turn, -turn @ matrix[:, 2]])
 
 
-def compose(outer: Matrix, inner: Matrix) -> Matrix:
-    """First `inner`, then `outer`."""
+def chain(outer: Matrix, inner: Matrix) -> Matrix:
+    """The transform that applies `inner` first and `outer` second."""
     return np.column_stack([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2] + outer[:, 2]])
 
 
@@ -49,31 +56,47 @@ def corners(width: float, height: float) -> Points:
 
 
 def sample(pixels: Raster[Level], matrix: Matrix, width: int, height: int) -> Raster[Level]:
-    """The picture seen through `matrix`, `width` x `height`; beyond its edges the edge pixels go on.
+    """Resamples a picture: area average to the output's scale, then one bicubic warp.
 
-    Works for H x W x 3 and H x W. Only the part that is seen is touched, so the cost depends on the output.
+    Only the visible part is touched, so that the cost depends on the output.
+
+    Args:
+        pixels: H x W x 3 or H x W.
+        matrix: From the picture to the output.
+        width: The output's.
+        height: The output's.
+
+    Returns:
+        height x width (x 3); beyond the picture's edges the edge pixels are repeated.
     """
-    left, top, right, bottom = _seen(pixels, matrix, width, height)
+    left, top, right, bottom = _visible_part(pixels, matrix, width, height)
     part = pixels[top:bottom, left:right]
-    matrix = compose(matrix, _shift(left, top))
-    ratio = scale_of(matrix) / _FINEST
+    matrix = chain(matrix, _translation(left, top))
+    ratio = scale_of(matrix) / _PIXELS_PER_OUTPUT
     if ratio < 1:
-        part, reduction = _reduce(part, ratio)
-        matrix = compose(matrix, inverse(reduction))
+        part, reduction = _downscale(part, ratio)
+        matrix = chain(matrix, inverse(reduction))
     return cv2.warpAffine(  # type: ignore[return-value]  # OpenCV's stubs widen the element type
         part, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
 
 
 def coverage(shape: tuple[int, ...], matrix: Matrix, width: int, height: int) -> Pixels:
-    """Where the output shows the photo (255) and where it lies beyond its edges (0), with smooth edges."""
+    """Where the output shows the photo (255) and where it lies beyond its edges (0): H x W, antialiased.
+
+    Args:
+        shape: The photo's.
+        matrix: From the photo to the output.
+        width: The output's.
+        height: The output's.
+    """
     shift = 8  # fractional bits of OpenCV's drawing
     fixed = np.round(apply(matrix, corners(shape[1], shape[0])) * (1 << shift)).astype(np.int32)
     area = np.zeros((height, width), np.uint8)
     return cv2.fillConvexPoly(area, fixed, 255, cv2.LINE_AA, shift)  # type: ignore[return-value]
 
 
-def _seen(pixels: Raster[Level], matrix: Matrix, width: int, height: int) -> tuple[int, int, int, int]:
+def _visible_part(pixels: Raster[Level], matrix: Matrix, width: int, height: int) -> tuple[int, int, int, int]:
     area = apply(inverse(matrix), corners(width, height))
     room = 4 + 2 / scale_of(matrix)  # the cubic kernel's reach
     high, wide = pixels.shape[:2]
@@ -83,11 +106,11 @@ def _seen(pixels: Raster[Level], matrix: Matrix, width: int, height: int) -> tup
     return left, top, max(min(right, wide), left + 1), max(min(bottom, high), top + 1)
 
 
-def _shift(x: float, y: float) -> Matrix:
+def _translation(x: float, y: float) -> Matrix:
     return np.array([[1.0, 0, x], [0, 1.0, y]])
 
 
-def _reduce(part: Raster[Level], ratio: float) -> tuple[Raster[Level], Matrix]:
+def _downscale(part: Raster[Level], ratio: float) -> tuple[Raster[Level], Matrix]:
     """The part at about `ratio` of its size, and the exact transform that this was."""
     high, wide = part.shape[:2]
     size = max(1, round(wide * ratio)), max(1, round(high * ratio))

@@ -34,8 +34,8 @@ def is_deep(image: Image.Image) -> bool:
 def to_8_bit(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """The picture in mode L, and its alpha where a PNG names one level as transparent (None where no pixel has it)."""
     values = np.asarray(image)
-    levels = _from_float(values) if image.mode == "F" else _from_whole(values, image)
-    if _tag(image, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO:
+    levels = _floats_to_8_bit(values) if image.mode == "F" else _ints_to_8_bit(values, image)
+    if _tag_value(image, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO:
         levels = 255 - levels
     key = image.info.get("transparency")
     clear = values == key if isinstance(key, int) else np.zeros(1, bool)
@@ -43,17 +43,17 @@ def to_8_bit(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return Image.fromarray(levels), alpha
 
 
-def _from_whole(values: NDArray[Any], image: Image.Image) -> Pixels:
+def _ints_to_8_bit(values: NDArray[Any], image: Image.Image) -> Pixels:
     """The top 8 bits of as many as the file has: 16, in TIFF also 12 and 32."""
-    bits = _tag(image, _BITS, 16)
-    if _tag(image, _SAMPLE_FORMAT, 1) == _SIGNED:
+    bits = _tag_value(image, _BITS, 16)
+    if _tag_value(image, _SAMPLE_FORMAT, 1) == _SIGNED:
         return _byte(np.maximum(values, 0) >> (bits - 9))
     if values.dtype == np.int32:
         values = values.view(np.uint32)
     return _byte(values >> (bits - 8))
 
 
-def _from_float(values: NDArray[Any]) -> Pixels:
+def _floats_to_8_bit(values: NDArray[Any]) -> Pixels:
     """Floats run from 0 to 1 by custom; those that do not, from 0 to the highest there is."""
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     full = max(1.0, float(values.max()))
@@ -64,6 +64,6 @@ def _byte(values: NDArray[Any]) -> Pixels:
     return values.astype(np.uint8)
 
 
-def _tag(image: Image.Image, tag: int, default: int) -> int:
+def _tag_value(image: Image.Image, tag: int, default: int) -> int:
     value = getattr(image, "tag_v2", {}).get(tag, default)
     return int(value[0] if isinstance(value, tuple) else value)

@@ -12,7 +12,7 @@ from pipeline.types import Pixels
 
 _MAX_PROFILE_BYTES: Final = 4 * 1024 * 1024  # the largest printing profiles in use have about 3 MB
 _SPACES: Final = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
-_SAME: Final = 2  # levels; profiles that mean sRGB differ from lcms's own by rounding only
+_IDENTITY_TOLERANCE: Final = 2  # levels; profiles that mean sRGB differ from lcms's own by rounding only
 
 _GREY_MEAN_SQUARE: Final = 10.0  # levels squared: what lossy coding of a grey photo leaves stays below, sepia does not
 _GREY_SPREAD: Final = 16  # levels; a pixel with more is coloured,
@@ -31,30 +31,30 @@ def to_srgb(image: Image.Image, profile: object) -> tuple[Image.Image, bool]:
     be changed in place. `profile` is what Pillow read: bytes, or None where it was broken.
     """
     if image.mode == "LAB":
-        return _converted(image, _lab()), False
+        return _apply_transform(image, _lab_transform()), False
     try:
-        return _through(image, profile), False
+        return _convert_by_profile(image, profile), False
     except (_ProfileError, ImageCms.PyCMSError):
-        return plain(image), True
+        return to_rgb(image), True
 
 
-def plain(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """The picture as sRGB in mode RGB or L by arithmetic alone."""
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
-def _through(image: Image.Image, profile: object) -> Image.Image:
+def _convert_by_profile(image: Image.Image, profile: object) -> Image.Image:
     if not isinstance(profile, bytes) or not 128 <= len(profile) <= _MAX_PROFILE_BYTES:
         raise _ProfileError
-    transform, mode = _transform(profile)
+    transform, mode = _srgb_transform(profile)
     if image.mode != mode:
         if (image.mode, mode) != ("L", "RGB"):
             raise _ProfileError
         image = image if transform is None else image.convert("RGB")  # grey in the tone curve of an RGB space
-    return image if transform is None else _converted(image, transform)
+    return image if transform is None else _apply_transform(image, transform)
 
 
-def _converted(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+def _apply_transform(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
     if image.mode == "RGB":
         ImageCms.applyTransform(image, transform, inPlace=True)
         return image
@@ -64,23 +64,23 @@ def _converted(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Ima
 
 
 @lru_cache(maxsize=4)  # photos come in series from one camera; the key holds the profile, so few
-def _transform(profile: bytes) -> tuple[ImageCms.ImageCmsTransform | None, str]:
+def _srgb_transform(profile: bytes) -> tuple[ImageCms.ImageCmsTransform | None, str]:
     """The way to sRGB, None where the profile means sRGB, and the mode of the pixels that it is for."""
     try:
         source = ImageCms.getOpenProfile(io.BytesIO(profile))
         mode = _SPACES[source.profile.xcolor_space.strip()]
     except (OSError, KeyError, ImageCms.PyCMSError) as error:
         raise _ProfileError from error
-    transform = _build(source, mode)
-    return (None if _changes_nothing(transform, mode) else transform), mode
+    transform = _build_transform(source, mode)
+    return (None if _is_identity(transform, mode) else transform), mode
 
 
 @lru_cache(maxsize=1)
-def _lab() -> ImageCms.ImageCmsTransform:
-    return _build(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
+def _lab_transform() -> ImageCms.ImageCmsTransform:
+    return _build_transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
 
 
-def _build(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+def _build_transform(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
     return ImageCms.buildTransform(
         source,
         ImageCms.createProfile("sRGB"),
@@ -91,7 +91,7 @@ def _build(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTran
     )
 
 
-def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     """Tried on colours all over the space, because names and digests of sRGB profiles are without number."""
     if mode == "CMYK":
         return False
@@ -103,19 +103,19 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
         colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
         image = Image.fromarray(colours)
     after = np.asarray(ImageCms.applyTransform(image, transform), dtype=np.int16)
-    return int(np.abs(after - colours).max()) <= _SAME
+    return int(np.abs(after - colours).max()) <= _IDENTITY_TOLERANCE
 
 
 @lru_cache(maxsize=1)
 def display_p3() -> bytes:
     """An ICC profile of Display P3, for files that only name it by number: primaries adapted to D50, sRGB's curve."""
-    curve = b"para\0\0\0\0\0\3\0\0" + _fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    curve = b"para\0\0\0\0\0\3\0\0" + _s15_fixed16(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
     tags = {
         b"desc": b"mluc" + struct.pack(">4xII4sII", 1, 12, b"enUS", 4, 28) + "P3".encode("utf-16-be"),
-        b"wtpt": b"XYZ \0\0\0\0" + _fixed(0.9642, 1.0, 0.8249),
-        b"rXYZ": b"XYZ \0\0\0\0" + _fixed(0.51512, 0.2412, -0.00105),
-        b"gXYZ": b"XYZ \0\0\0\0" + _fixed(0.29198, 0.69225, 0.04189),
-        b"bXYZ": b"XYZ \0\0\0\0" + _fixed(0.1571, 0.06657, 0.78407),
+        b"wtpt": b"XYZ \0\0\0\0" + _s15_fixed16(0.9642, 1.0, 0.8249),
+        b"rXYZ": b"XYZ \0\0\0\0" + _s15_fixed16(0.51512, 0.2412, -0.00105),
+        b"gXYZ": b"XYZ \0\0\0\0" + _s15_fixed16(0.29198, 0.69225, 0.04189),
+        b"bXYZ": b"XYZ \0\0\0\0" + _s15_fixed16(0.1571, 0.06657, 0.78407),
         b"rTRC": curve,
         b"gTRC": curve,
         b"bTRC": curve,
@@ -125,10 +125,10 @@ def display_p3() -> bytes:
         table += struct.pack(">4sII", name, start + len(body), len(value))
         body += value
     head = struct.pack(">I4xI4s4s4s12x4s28x", start + len(body), 0x04000000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
-    return head + _fixed(0.9642, 1.0, 0.8249) + bytes(48) + struct.pack(">I", len(tags)) + table + body
+    return head + _s15_fixed16(0.9642, 1.0, 0.8249) + bytes(48) + struct.pack(">I", len(tags)) + table + body
 
 
-def _fixed(*values: float) -> bytes:
+def _s15_fixed16(*values: float) -> bytes:
     return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
 
 

@@ -1,4 +1,4 @@
-"""From bytes to a photo: upright, sRGB, opaque."""
+"""From bytes to a photo: apply_orientation, sRGB, opaque."""
 
 import io
 from collections.abc import Callable
@@ -9,16 +9,16 @@ from PIL import Image, ImageChops
 
 from pipeline.formats.jpeg import END_MARK, has_end_mark, jpeg_layout
 from pipeline.image.bit_depth import is_deep, scale_transparent_colour, to_8_bit
-from pipeline.image.colour import display_p3, is_grey, plain, to_srgb
-from pipeline.image.errors import reading
-from pipeline.image.orientation import upright
+from pipeline.image.colour import display_p3, is_grey, to_rgb, to_srgb
+from pipeline.image.decoder_errors import rejecting_decoder_errors
+from pipeline.image.orientation import apply_orientation
 from pipeline.image.probe import check_size, open_photo
 from pipeline.types import Limits, Photo, Pixels
 
 Colour = tuple[int, int, int]
 
 _ONES: Final = b"\xff\0" * 64
-_BAND: Final = 64  # rows; small enough for the processor's cache, 3x faster than a copy of the whole
+_BAND_ROWS: Final = 64  # rows; small enough for the processor's cache, 3x faster than a copy of the whole
 
 
 def decode(
@@ -36,20 +36,20 @@ def decode(
     if inspect is not None:
         inspect(image)
     notes = ["first_frame_only"] if probed.frames > 1 else []
-    with reading(data, probed.format, limits):
-        image = _loaded(data, image, probed.format)
+    with rejecting_decoder_errors(data, probed.format, limits):
+        image = _load(data, image, probed.format)
         check_size(*image.size, limits)  # a HEIF's pixels may be more than its header says
-        image, alpha, more = _opaque_srgb(image, probed.format, background)
-        pixels = _pixels(image)
+        image, alpha, more = _to_opaque_srgb(image, probed.format, background)
+        pixels = _to_array(image)
     grey = image.mode == "L" or is_grey(pixels)
     if grey and image.mode != "L":
-        pixels = _pixels(image.convert("L"))
+        pixels = _to_array(image.convert("L"))
     return Photo(pixels, probed.format, grey, (*notes, *more), None if alpha is None else np.array(alpha, np.uint8))
 
 
-def _loaded(data: bytes, image: Image.Image, kind: str) -> Image.Image:
+def _load(data: bytes, image: Image.Image, kind: str) -> Image.Image:
     if kind == "JPEG" and not has_end_mark(data):
-        return _loaded_without_end_mark(data)
+        return _load_without_end_mark(data)
     if kind == "PNG":
         scale_transparent_colour(image)
     # XMP's copy of the orientation would turn a TIFF, and no other program follows it
@@ -58,7 +58,7 @@ def _loaded(data: bytes, image: Image.Image, kind: str) -> Image.Image:
     return image
 
 
-def _loaded_without_end_mark(data: bytes) -> Image.Image:
+def _load_without_end_mark(data: bytes) -> Image.Image:
     """Some programs leave a JPEG's end mark out, and so does every interrupted copy.
 
     Where only the mark is missing, it makes no difference whether ones come before it. With several scans or restart
@@ -72,17 +72,17 @@ def _loaded_without_end_mark(data: bytes) -> Image.Image:
     return marked
 
 
-def _opaque_srgb(
+def _to_opaque_srgb(
     image: Image.Image, kind: str, background: Colour
 ) -> tuple[Image.Image, Image.Image | None, list[str]]:
     """In mode RGB or L, with the alpha that was. Each stage lets go of the one before: at 50 MP a copy is 200 MB."""
-    profile, has_profile = _profile(image, kind)
-    image = upright(image, kind)
-    image, alpha = _split(image)
+    profile, has_profile = _icc_profile(image, kind)
+    image = apply_orientation(image, kind)
+    image, alpha = _split_alpha(image)
     ignored = False
     if has_profile or image.mode == "LAB":
         image, ignored = to_srgb(image, profile)
-    image = plain(image)
+    image = to_rgb(image)
     notes = ["profile_ignored"] if ignored else []
     if alpha is None:
         return image, None, notes
@@ -91,7 +91,7 @@ def _opaque_srgb(
     return canvas, alpha, [*notes, "had_transparency"]
 
 
-def _profile(image: Image.Image, kind: str) -> tuple[object, bool]:
+def _icc_profile(image: Image.Image, kind: str) -> tuple[object, bool]:
     if "icc_profile" in image.info:
         return image.info["icc_profile"], True
     if kind == "HEIF" and image.info.get("nclx_profile", {}).get("color_primaries") == 12:
@@ -99,18 +99,18 @@ def _profile(image: Image.Image, kind: str) -> tuple[object, bool]:
     return None, False
 
 
-def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Colours in mode L, RGB, CMYK or LAB, and the alpha; None where nothing is transparent."""
     if is_deep(image):
         return to_8_bit(image)
     if image.has_transparency_data:
-        return _split_alpha(image)
+        return _split_transparent(image)
     if image.mode in ("L", "RGB", "CMYK", "LAB"):
         return image, None
     return image.convert("L" if image.mode == "1" else "RGB"), None
 
 
-def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def _split_transparent(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.mode == "La":
         image = image.convert("LA")
     grey = image.mode in ("1", "L", "LA")
@@ -122,12 +122,12 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return colours, None if lowest == 255 else alpha
 
 
-def _pixels(image: Image.Image) -> Pixels:
+def _to_array(image: Image.Image) -> Pixels:
     """The pixels as an array of our own, written band by band."""
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, _BAND):
-        bottom = min(top + _BAND, height)
+    for top in range(0, height, _BAND_ROWS):
+        bottom = min(top + _BAND_ROWS, height)
         band = np.frombuffer(image.crop((0, top, width, bottom)).tobytes(), np.uint8)
         pixels[top:bottom] = band.reshape(bottom - top, width, -1)  # one channel of grey fills all three
     return pixels

@@ -11,10 +11,10 @@ from PIL import Image, ImageCms, PngImagePlugin
 from pipeline.image.provenance import PNG_KEY
 from pipeline.types import Picture, Pixels
 
-_BEST, _WORST = 95, 30
+_MAX_QUALITY, _MIN_QUALITY = 95, 30
 _PNG_LEVEL: Final = 4
 _SHRINK: Final = 0.9
-_LEAST_SIDE: Final = 48
+_MIN_SIDE: Final = 48
 
 
 @lru_cache(maxsize=1)
@@ -48,18 +48,18 @@ def jpeg(pixels: Pixels, *, dpi: int, mark: str, max_bytes: int) -> tuple[Pictur
         size = max(1, round(wide * factor)), max(1, round(high * factor))
         image = pixels if factor == 1 else np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
         data = _best_fit(Image.fromarray(image), dpi, mark, max_bytes)
-        if data is None and max(size) <= _LEAST_SIDE:
-            data = _jpeg(Image.fromarray(image), dpi, mark, _WORST)
+        if data is None and max(size) <= _MIN_SIDE:
+            data = _jpeg(Image.fromarray(image), dpi, mark, _MIN_QUALITY)
         if data is not None:
             return Picture("jpg", data, *size), factor < 1
         factor *= _SHRINK
 
 
 def _best_fit(image: Image.Image, dpi: int, mark: str, max_bytes: int) -> bytes | None:
-    best = _jpeg(image, dpi, mark, _BEST)
+    best = _jpeg(image, dpi, mark, _MAX_QUALITY)
     if len(best) <= max_bytes:  # as most portraits do: no search then
         return best
-    low, high, found = _WORST, _BEST - 1, None
+    low, high, found = _MIN_QUALITY, _MAX_QUALITY - 1, None
     while low <= high:
         quality = (low + high + 1) // 2
         data = _jpeg(image, dpi, mark, quality)

@@ -7,7 +7,7 @@ from PIL import Image
 
 _TAG: Final = 274
 _TYPES: Final = {1: "B", 3: "H", 4: "I"}
-_TURNS: Final = {
+_TRANSPOSITIONS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -18,9 +18,9 @@ _TURNS: Final = {
 }
 
 
-def upright(image: Image.Image, kind: str) -> Image.Image:
+def apply_orientation(image: Image.Image, kind: str) -> Image.Image:
     """The loaded picture turned as its EXIF orientation says; itself where there is nothing to turn."""
-    turn = _TURNS.get(_orientation_of(image, kind))
+    turn = _TRANSPOSITIONS.get(_orientation_in(image, kind))
     return image if turn is None else image.transpose(turn)
 
 
@@ -34,13 +34,13 @@ def orientation(exif: bytes) -> int:
     if order is None:
         return 1
     try:
-        value = _tag(tiff, order)
+        value = _orientation_tag(tiff, order)
     except struct.error:
         return 1
     return value if 1 <= value <= 8 else 1
 
 
-def _tag(tiff: bytes, order: str) -> int:
+def _orientation_tag(tiff: bytes, order: str) -> int:
     (start,) = struct.unpack_from(f"{order}I", tiff, 4)
     (count,) = struct.unpack_from(f"{order}H", tiff, start)
     for at in range(start + 2, start + 2 + 12 * count, 12):
@@ -50,16 +50,16 @@ def _tag(tiff: bytes, order: str) -> int:
     return 1
 
 
-def _orientation_of(image: Image.Image, kind: str) -> int:
+def _orientation_in(image: Image.Image, kind: str) -> int:
     # Pillow's TIFF reader and libheif have already turned the pixels; Pillow's AVIF reader has not: it puts
     # the container's irot and imir in place of the tag.
     if kind in ("TIFF", "HEIF"):
         return 1
     exif = image.info.get("exif")
-    return orientation(exif if isinstance(exif, bytes) else _raw_profile(image))
+    return orientation(exif if isinstance(exif, bytes) else _imagemagick_exif(image))
 
 
-def _raw_profile(image: Image.Image) -> bytes:
+def _imagemagick_exif(image: Image.Image) -> bytes:
     """ImageMagick's way of writing EXIF into a PNG: hexadecimal text after three lines of header."""
     text = image.info.get("Raw profile type exif") or image.info.get("Raw profile type APP1")
     if not isinstance(text, str):

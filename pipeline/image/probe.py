@@ -11,7 +11,7 @@ from pipeline.errors import PhotoRejected
 from pipeline.formats.jpeg import MAX_SCANS, MAX_SEGMENTS, jpeg_layout
 from pipeline.formats.signatures import detect_format, unsupported_format
 from pipeline.formats.tiff import check_tiff
-from pipeline.image.errors import reading, too_many_pixels
+from pipeline.image.decoder_errors import rejecting_decoder_errors, too_many_pixels
 from pipeline.types import Limits
 
 # one thread per photo: the workers are the parallelism; thumbnails and depth maps are never wanted
@@ -30,7 +30,7 @@ class Probe:
 
     `format` is Pillow's name; a multi-picture JPEG (MPO) counts as JPEG with one frame. `width` and `height` are
     those of the stored pixels (HEIF: after the container's own rotation). `frames` is 2 for any number above 1 in GIF
-    and TIFF, where counting means reading the whole file.
+    and TIFF, where counting means rejecting_decoder_errors the whole file.
     """
 
     format: str
@@ -46,9 +46,9 @@ def probe(data: bytes, limits: Limits) -> Probe:
 
 def open_photo(data: bytes, limits: Limits) -> tuple[Image.Image, Probe]:
     """The opened, not yet decoded picture beside its probe; raises as `probe` does."""
-    kind = _identify(data, limits)
-    _check_layout(data, kind, limits)
-    with reading(data, kind, limits):
+    kind = _detect_format(data, limits)
+    _check_structure(data, kind, limits)
+    with rejecting_decoder_errors(data, kind, limits):
         image = Image.open(io.BytesIO(data), formats=(kind,))
         width, height = _stored_size(image)
         frames = _frames(image, kind)
@@ -64,7 +64,7 @@ def check_size(width: int, height: int, limits: Limits) -> None:
         raise too_many_pixels(f"{width} x {height} are {width * height / 1e6:.1f} megapixels", limits)
 
 
-def _identify(data: bytes, limits: Limits) -> str:
+def _detect_format(data: bytes, limits: Limits) -> str:
     if not data:
         raise PhotoRejected("empty_file")
     if len(data) > limits.max_bytes:
@@ -77,7 +77,7 @@ def _identify(data: bytes, limits: Limits) -> str:
     raise PhotoRejected("not_an_image", f"it begins with {data[:8]!r}")
 
 
-def _check_layout(data: bytes, kind: str, limits: Limits) -> None:
+def _check_structure(data: bytes, kind: str, limits: Limits) -> None:
     if kind == "TIFF":
         check_tiff(data, limits.max_pixels)
     if kind != "JPEG":

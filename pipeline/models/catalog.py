@@ -157,7 +157,7 @@ REGISTRY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A model's file that was hashed once, and its size and time (ns since 1970) at that moment. Picklable."""
+    """A model's file that was hashed once, with its size and mtime (ns since 1970) at that moment. Picklable."""
 
     card: ModelCard
     path: Path
@@ -166,11 +166,11 @@ class Verified:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What reports and /status say of it."""
+        """What reports and /status say about it."""
         return {"name": self.card.name, "sha256": self.card.sha256, "licence": self.card.licence}
 
-    def still(self) -> None:
-        """Raise ModelError where the file's size or time is another now; far cheaper than hashing it again."""
+    def check_unchanged(self) -> None:
+        """Raises ModelError if the file's size or time has changed; far cheaper than hashing it again."""
         try:
             now = self.path.stat()
         except OSError as error:
@@ -193,7 +193,11 @@ def locate(models_dir: Path, wanted: ModelCard, overrides: Mapping[str, Path] = 
 
 
 def check(wanted: ModelCard, path: Path) -> Verified:
-    """Read every byte of the file. ModelError says what is wrong with it, and the fix."""
+    """Verifies a file: reads every byte of it.
+
+    Raises:
+        ModelError: It is missing, not readable, or not the published one; with the fix.
+    """
     try:
         with path.open("rb") as file:
             seen = os.fstat(file.fileno())
@@ -218,7 +222,7 @@ def _check_size(wanted: ModelCard, path: Path, size: int) -> None:
 
 
 def verified(models_dir: Path, name: str, overrides: Mapping[str, Path] = NO_OVERRIDES) -> Verified:
-    """The model of that name, every byte checked. ModelError where it is missing or not the published one."""
+    """The model of that name, every byte checked; raises ModelError as `check` does."""
     wanted = card(name)
     return check(wanted, locate(models_dir, wanted, overrides))
 

@@ -1,4 +1,4 @@
-"""What a studio is built from. Light: importing it loads no model and no model's library."""
+"""What a pipeline is built from. Importing it loads no model and no model's library."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from pipeline.models.catalog import Verified
 class ModelSet:
     """Verified models, and the device and threads (0: one for each core) to run them on. Picklable.
 
-    `unrestored` says why there is no `restorer`. A restored face is dropped where dlib's distance between it and the
+    `unrestored` says why there is no `restorer`. A restored face is dropped if dlib's distance between it and the
     photo's is above `identity_limit`.
     """
 

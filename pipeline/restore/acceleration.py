@@ -29,7 +29,7 @@ class FoldedUpsample(nn.Module):
         return functional.conv_transpose2d(x.to(self.weight.dtype), self.weight, self.bias, stride=2, padding=1)
 
 
-def accelerated(network: CodeFormer, device: str, large: torch.dtype) -> CodeFormer:
+def accelerate(network: CodeFormer, device: str, large: torch.dtype) -> CodeFormer:
     """The same network, changed in place, on `cpu` or `cuda:N`; `large` is the type for the generator's large sides.
 
     The encoder and the transformer stay in float32: a code is a maximum among 1024, and rounding would change it.

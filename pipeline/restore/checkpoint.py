@@ -64,12 +64,12 @@ def _check(path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tenso
     for name, place in wanted.items():
         if name not in tensors:
             raise ModelError(f"{path}: the tensor {name!r} is missing: {_FIX}.")
-        if _form(tensors[name]) != _form(place):
-            raise ModelError(f"{path}: {name!r} is {_form(tensors[name])} instead of {_form(place)}: {_FIX}.")
+        if _describe(tensors[name]) != _describe(place):
+            raise ModelError(f"{path}: {name!r} is {_describe(tensors[name])} instead of {_describe(place)}: {_FIX}.")
     for name in tensors:
         if name not in wanted:
             raise ModelError(f"{path}: {name!r} is no tensor of CodeFormer: {_FIX}.")
 
 
-def _form(value: object) -> str:
+def _describe(value: object) -> str:
     return f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -51,10 +51,10 @@ def plain(weights: Path, threads: int) -> Run:
 
 
 def ours(weights: Path, threads: int) -> Run:
-    from pipeline.restore.restorer import Restorer
+    from pipeline.restore.inference import CodeFormerInference
     from tests.pipeline.restore.codeformer_weights import portrait
 
-    face, restorer, codes = portrait(), Restorer(weights, "cpu", threads), []
+    face, restorer, codes = portrait(), CodeFormerInference(weights, "cpu", threads), []
     restorer.network.register_forward_hook(lambda _, __, output: codes.append(output[1].argmax(2).numpy()))
 
     def run(fidelity: float) -> tuple[np.ndarray, np.ndarray]:

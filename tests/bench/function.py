@@ -61,7 +61,7 @@ def parts() -> None:
             landmarks.Landmarker(model_set.landmarks.path, 68), model_set.mmod.path if model_set.mmod else None
         )
     )
-    timed(lambda: segment.Cutout(model_set.cutout.path, model_set.device, model_set.threads))
+    timed(lambda: segment.Segmenter(model_set.cutout.path, model_set.device, model_set.threads))
     one, data, limits = pipeline.PortraitPipeline(model_set), PHOTO.read_bytes(), Limits(20 << 20, 50_000_000)
     timed(lambda: one.process(data, Recipe(), limits, PHOTO.name))
     print(json.dumps(seconds))

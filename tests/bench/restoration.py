@@ -26,8 +26,8 @@ from pipeline.face.landmarks import Landmarker  # noqa: E402
 from pipeline.image.affine import apply, sample  # noqa: E402 - see above
 from pipeline.image.decode import decode  # noqa: E402
 from pipeline.models.catalog import card, locate  # noqa: E402
-from pipeline.restore.restoration import SIDE, to_template_from  # noqa: E402
-from pipeline.restore.restorer import Restorer  # noqa: E402
+from pipeline.restore.inference import CodeFormerInference  # noqa: E402
+from pipeline.restore.restoration import SIDE, align_to_template  # noqa: E402
 from pipeline.types import Limits, Pixels, Points  # noqa: E402
 from tests.bench.common.machine import machine  # noqa: E402
 from tests.bench.common.weights import codeformer_weights  # noqa: E402
@@ -86,7 +86,7 @@ def faces(folder: Path, models: Path) -> Iterator[Clean]:
             continue  # not a photo: the manifest
         for face in find(pixels):
             landmarks = landmarker.refine(pixels, face.landmarks)
-            to_template = to_template_from(landmarks)
+            to_template = align_to_template(landmarks)
             if np.hypot(*to_template[:, 0]) <= 126 / LEAST_EYES:
                 yield Clean(sample(pixels, to_template, SIDE, SIDE), apply(to_template, landmarks))
 
@@ -112,7 +112,7 @@ def run(models: Path, folder: Path, fidelity: float) -> None:
     every = list(faces(folder, models))
     with tempfile.TemporaryDirectory() as temporary:
         weights = codeformer_weights(models, Path(temporary))
-        restorer = Restorer(weights, "auto")
+        restorer = CodeFormerInference(weights, "auto")
         print(f"{machine()}; {restorer.device}; weights {weights.name}; fidelity {fidelity:g}; {len(every)} faces")
         print(f"{'degraded by':24} {'PSNR':>15} {'SSIM':>13} {'NIQE':>15} {'identity':>13}")
         for kind, degrade in KINDS.items():

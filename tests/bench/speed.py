@@ -42,7 +42,7 @@ def run(models: Path, rounds: int) -> None:
     cutout = verified(models, cutout_model(models).name)
     landmarks = verified(models, "landmarks_68")
     portrait_pipeline = PortraitPipeline(ModelSet(landmarks, cutout, verified(models, "mmod")))
-    original = Original(landmarks.path, portrait_pipeline.cutout.session)
+    original = Original(landmarks.path, portrait_pipeline.segmenter.session)
     print(f"{machine()}; cut-out {cutout.card.name}")
     for name, size in (("12 MP", (4000, 3000)), ("1 MP", (1000, 1000))):
         compare(name, photo(*size), portrait_pipeline, original, rounds)

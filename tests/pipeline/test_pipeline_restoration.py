@@ -33,19 +33,20 @@ class Painter:
 
 
 @pytest.fixture(scope="module")
-def painted(models):
-    return PortraitPipeline(model_set(models), Painter())
+def painter():
+    return Painter()
+
+
+@pytest.fixture(scope="module")
+def painted(models, painter):
+    return PortraitPipeline(model_set(models), painter.restore)
 
 
 @pytest.fixture
-def restored_faces(painted):
+def restored_faces(painter):
     """How many faces the network has seen since the test began."""
-    before = painted_network(painted).faces
-    return lambda: painted_network(painted).faces - before
-
-
-def painted_network(portrait_pipeline: PortraitPipeline) -> Painter:
-    return portrait_pipeline.restoration.network
+    before = painter.faces
+    return lambda: painter.faces - before
 
 
 def made(portrait_pipeline: PortraitPipeline, data: bytes, **options) -> Result:

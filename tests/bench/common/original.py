@@ -13,7 +13,7 @@ import dlib
 import numpy as np
 from PIL import Image
 
-from pipeline.image.affine import apply, compose, inverse
+from pipeline.image.affine import apply, chain, inverse
 from pipeline.stopwatch import Stopwatch
 
 SIZE = 648
@@ -75,7 +75,7 @@ class Original:
             portrait = _fitted(_oval(portrait) if oval else portrait)
         fit, seen = _fit(crop)
         middle = np.array([[(face.left() + face.right()) / 2, (face.top() + face.bottom()) / 2]])
-        return Drawn(portrait, compose(fit, turn), apply(inverse(turn), middle)[0], seen)
+        return Drawn(portrait, chain(fit, turn), apply(inverse(turn), middle)[0], seen)
 
     def _face(self, image: np.ndarray) -> dlib.rectangle:
         faces = self.detector(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), 1)

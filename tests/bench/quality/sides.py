@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from pipeline.cutout.compose import over
+from pipeline.cutout.compose import composite
 from pipeline.errors import PhotoRejected
 from pipeline.models.catalog import cutout_model, verified
 from pipeline.models.model_set import ModelSet
@@ -42,7 +42,7 @@ class Delivered:
     @property
     def flat(self) -> np.ndarray:
         """As it looks on the grey of the JPEG."""
-        return over(self.rgb, self.alpha, GREY)
+        return composite(self.rgb, self.alpha, GREY)
 
 
 class Side(Protocol):
@@ -104,5 +104,5 @@ def both(models: Path) -> tuple[PortraitPipeline, Ours, Theirs]:
     return (
         portrait_pipeline,
         Ours(portrait_pipeline),
-        Theirs(Original(landmarks.path, portrait_pipeline.cutout.session)),
+        Theirs(Original(landmarks.path, portrait_pipeline.segmenter.session)),
     )

@@ -1,19 +1,19 @@
 import numpy as np
 
-from pipeline.cutout.compose import both, foreground, in_one_piece, oval, over
+from pipeline.cutout.compose import composite, estimate_foreground, keep_connected, multiply_alphas, oval_alpha
 
 
 def test_composing_is_straight_alpha():
     """The original premultiplied twice and made (170, 157, 145) of this: a dark fringe around every head."""
     colour = np.full((1, 1, 3), (200, 150, 100), np.uint8)
 
-    mixed = over(colour, np.full((1, 1), 128, np.uint8), (240, 240, 240))
+    mixed = composite(colour, np.full((1, 1), 128, np.uint8), (240, 240, 240))
 
     assert mixed[0, 0].tolist() == [220, 195, 170]
 
 
 def test_the_oval_fills_the_middle_and_leaves_the_corners():
-    area = oval(648, 432)
+    area = oval_alpha(648, 432)
 
     assert area[216, 324] == 255
     assert area[0, 0] == area[-1, -1] == area[0, 324] == 0
@@ -22,7 +22,7 @@ def test_the_oval_fills_the_middle_and_leaves_the_corners():
 
 
 def test_the_oval_reaches_to_096_of_each_side():
-    area = oval(1000, 500)
+    area = oval_alpha(1000, 500)
 
     assert abs((area[250] >= 128).sum() - 960) <= 2
     assert abs((area[:, 500] >= 128).sum() - 480) <= 2
@@ -31,8 +31,8 @@ def test_the_oval_reaches_to_096_of_each_side():
 def test_the_product_of_alphas_is_exact_at_both_ends():
     ramp = np.arange(256, dtype=np.uint8)[None]
 
-    assert (both(ramp, np.full_like(ramp, 255)) == ramp).all()
-    assert (both(ramp, np.zeros_like(ramp)) == 0).all()
+    assert (multiply_alphas(ramp, np.full_like(ramp, 255)) == ramp).all()
+    assert (multiply_alphas(ramp, np.zeros_like(ramp)) == 0).all()
 
 
 def test_the_soft_edge_loses_the_colour_of_the_old_background():
@@ -42,7 +42,7 @@ def test_the_soft_edge_loses_the_colour_of_the_old_background():
     share = alpha[:, :, None] / 255
     photo = np.round(red * share + green * (1 - share)).astype(np.uint8)
 
-    cleaned = foreground(photo, alpha)
+    cleaned = estimate_foreground(photo, alpha)
 
     edge = (alpha > 60) & (alpha < 250)
     before, after = (np.abs(picture[edge].astype(int) - red).mean() for picture in (photo, cleaned))
@@ -55,8 +55,8 @@ def test_what_the_oval_cut_off_from_the_person_goes_and_soft_edges_stay():
     alpha[20:80, 70:73] = (120, 40, 8)
     alpha[30:60, 90:95] = 200
 
-    whole = in_one_piece(alpha, np.array([[50.0, 40.0], [55.2, 130.0]]))
+    whole = keep_connected(alpha, np.array([[50.0, 40.0], [55.2, 130.0]]))
 
     assert whole[:, 85:].max() == 0
     assert np.array_equal(whole[:, :85], alpha[:, :85])
-    assert np.array_equal(in_one_piece(alpha, np.array([[80.0, 10.0]])), alpha)
+    assert np.array_equal(keep_connected(alpha, np.array([[80.0, 10.0]])), alpha)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cutout.frame import MOST_WIDENED, SIDE, Frame, outside, room
+from pipeline.cutout.frame import MAX_WIDENING, SIDE, Frame, cutout_crop, reaches_over_edge
 from pipeline.face import geometry
 from pipeline.image.affine import apply, corners, inverse, scale_of, similarity
 
@@ -63,26 +63,26 @@ def test_a_head_beyond_the_oval_widens_the_frame_until_it_is_inside():
 
 
 def test_no_outlier_makes_the_face_tiny():
-    assert Frame(648, 648, 0.3).widening(np.array([[-5000.0, 0.0]])) == MOST_WIDENED
+    assert Frame(648, 648, 0.3).widening(np.array([[-5000.0, 0.0]])) == MAX_WIDENING
 
 
 def test_a_face_over_the_edge_is_noticed():
-    assert outside(face(place=(30.0, 400.0)), (800, 1000, 3))
-    assert not outside(face(), (800, 1000, 3))
+    assert reaches_over_edge(face(place=(30.0, 400.0)), (800, 1000, 3))
+    assert not reaches_over_edge(face(), (800, 1000, 3))
 
 
 @given(st.floats(-3.1, 3.1), st.floats(0.2, 3))
 def test_the_room_shows_frame_and_face_with_room_and_nothing_beyond_the_photo(roll, size):
     landmarks, frame = face(roll, size), Frame(648, 648, 0.3)
 
-    to_room, (width, height) = room(landmarks, frame.to_output(landmarks), (648, 648), (800, 1000, 3))
+    to_crop, (width, height) = cutout_crop(landmarks, frame.to_output(landmarks), (648, 648), (800, 1000, 3))
 
     assert max(width, height) == SIDE
-    seen = apply(to_room, corners(1000, 800))
+    seen = apply(to_crop, corners(1000, 800))
     assert seen[:, 0].min() <= 1
     assert seen[:, 0].max() >= width - 2
-    inside = apply(inverse(to_room), np.array([[width / 2, height / 2]]))[0]
+    inside = apply(inverse(to_crop), np.array([[width / 2, height / 2]]))[0]
     assert -500 < inside[0] < 1500
-    x, y = apply(to_room, geometry.centre(landmarks)[None])[0]
+    x, y = apply(to_crop, geometry.centre(landmarks)[None])[0]
     assert 0 < x < width
     assert 0 < y < height

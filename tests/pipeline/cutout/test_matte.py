@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.cutout.matte import continued, decided, fitted, refined, told_apart
+from pipeline.cutout.matte import estimate_unknown, extrapolate_colours, fit_local_linear, harden_smears, refine_alpha
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:
@@ -17,7 +17,7 @@ def test_a_coarse_mask_comes_to_the_edge_of_the_picture():
     picture, truth = scene()
     coarse = cv2.GaussianBlur(np.roll(np.round(255 * truth).astype(np.uint8), 3, axis=1), (0, 0), 3)
 
-    errors = [np.abs(alpha / 255.0 - truth).mean() for alpha in (coarse, refined(picture, coarse))]
+    errors = [np.abs(alpha / 255.0 - truth).mean() for alpha in (coarse, refine_alpha(picture, coarse))]
 
     assert errors[1] < 0.75 * errors[0]
 
@@ -25,7 +25,7 @@ def test_a_coarse_mask_comes_to_the_edge_of_the_picture():
 def test_the_middle_stays_opaque_and_the_far_background_transparent():
     picture, truth = scene()
 
-    alpha = refined(picture, cv2.GaussianBlur(np.round(255 * truth).astype(np.uint8), (0, 0), 3))
+    alpha = refine_alpha(picture, cv2.GaussianBlur(np.round(255 * truth).astype(np.uint8), (0, 0), 3))
 
     assert alpha[300, 300] == 255
     assert alpha[5, 5] == 0
@@ -37,7 +37,7 @@ def test_a_flat_picture_keeps_its_mask(level, size):
     truth = np.zeros(size, np.uint8)
     truth[:, size[1] // 2 :] = 255
 
-    alpha = refined(np.full((*size, 3), level, np.uint8), truth)
+    alpha = refine_alpha(np.full((*size, 3), level, np.uint8), truth)
 
     assert np.abs(alpha.astype(int) - truth).mean() < 255 * 0.03
     assert alpha[0, 0] == 0
@@ -51,13 +51,13 @@ def test_an_edge_too_far_off_for_the_filter_is_found_by_the_colours_around_it():
     band = (coarse > 64) & (truth == 0)
 
     assert coarse[band].mean() > 190
-    assert refined(picture, coarse)[band].mean() < 80
+    assert refine_alpha(picture, coarse)[band].mean() < 80
 
 
 def test_colours_that_are_alike_do_not_move_the_mask():
     ramp = np.tile(np.clip(np.linspace(-2, 3, 80), 0, 1).astype(np.float32), (60, 1))
 
-    moved = told_apart(np.full((60, 80, 3), 0.5, np.float32), ramp)
+    moved = estimate_unknown(np.full((60, 80, 3), 0.5, np.float32), ramp)
 
     assert np.abs(moved - ramp)[np.abs(ramp - 0.5) > 0.25].max() < 0.05
 
@@ -66,7 +66,7 @@ def test_a_wide_smear_goes_to_the_end_it_is_nearer_to():
     before = np.zeros((162, 162), np.float32)
     before[40:80, 40:80], before[100:140, 40:80] = 0.6, 0.4
 
-    after = decided(before, before)
+    after = harden_smears(before, before)
 
     assert (after[60, 60], after[120, 60]) == (1, 0)
 
@@ -75,14 +75,14 @@ def test_a_narrow_half_transparent_edge_stays_soft():
     hair = np.zeros((162, 162), np.float32)
     hair[:, 60:66] = 0.6
 
-    assert (decided(hair, hair) == hair).all()
+    assert (harden_smears(hair, hair) == hair).all()
 
 
 def test_a_plane_that_is_a_line_of_the_guides_is_found():
     guide = np.random.default_rng(5).random((60, 70, 3)).astype(np.float32)
     plane = 0.5 * guide[..., 0] - 0.2 * guide[..., 1] + 0.3 * guide[..., 2] + 0.1
 
-    lines, explained = fitted(guide, plane, np.ones_like(plane), 6)
+    lines, explained = fit_local_linear(guide, plane, np.ones_like(plane), 6)
 
     assert np.abs(lines - (0.5, -0.2, 0.3, 0.1)).max() < 0.02
     assert explained.min() > 0.9
@@ -93,7 +93,7 @@ def test_what_weighs_nothing_teaches_nothing():
     plane, weight = guide[..., 0].copy(), np.ones((60, 70), np.float32)
     weight[20:25], plane[20:25] = 0, 1 - plane[20:25]
 
-    lines, _ = fitted(guide, plane, weight, 12)
+    lines, _ = fit_local_linear(guide, plane, weight, 12)
 
     assert np.abs(lines - (1, 0, 0, 0)).max() < 0.02
 
@@ -104,7 +104,7 @@ def test_colours_go_on_where_a_picture_is_transparent():
     alpha = np.zeros((200, 200), np.uint8)
     alpha[:, :100] = 255
 
-    whole = continued(picture, alpha)
+    whole = extrapolate_colours(picture, alpha)
 
     assert (whole[:, :100] == (200, 40, 40)).all()
     assert np.abs(whole[:, 100:].astype(int) - (200, 40, 40)).max() <= 2

@@ -3,7 +3,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from pipeline.cutout.segment import Cutout, head, person, session
+from pipeline.cutout.segment import Segmenter, head_outline, load_session, select_person
 from pipeline.errors import ModelError
 from pipeline.models.device import CUDA
 
@@ -19,7 +19,7 @@ def bust() -> np.ndarray:
 
 
 def test_a_good_mask_is_believed_and_kept():
-    kept = person(bust(), FACE)
+    kept = select_person(bust(), FACE)
 
     assert kept is not None
     assert np.abs(kept.astype(int) - bust()).max() < 7
@@ -30,7 +30,7 @@ def test_what_is_not_connected_to_the_person_goes():
     mask = bust()
     cv2.circle(mask, (60, 80), 40, 255, -1)
 
-    kept = person(cv2.GaussianBlur(mask, (0, 0), 2), FACE)
+    kept = select_person(cv2.GaussianBlur(mask, (0, 0), 2), FACE)
 
     assert kept is not None
     assert kept[20:140, :120].max() == 0
@@ -43,18 +43,18 @@ def test_what_is_not_connected_to_the_person_goes():
     ids=["nothing", "everything", "beside the face"],
 )
 def test_nonsense_is_not_believed(mask):
-    assert person(mask, FACE) is None
+    assert select_person(mask, FACE) is None
 
 
 def test_a_mask_that_misses_half_of_the_face_is_not_believed():
     mask = bust()
     mask[:, 320:] = 0
 
-    assert person(mask, FACE) is None
+    assert select_person(mask, FACE) is None
 
 
 def test_the_head_is_what_lies_above_the_middle_of_the_face():
-    outline = head(bust(), np.array([320.0, 205.0]), 150.0)
+    outline = head_outline(bust(), np.array([320.0, 205.0]), 150.0)
 
     assert outline[:, 1].max() < 205
     assert abs(outline[:, 1].min() - 90) < 8
@@ -62,15 +62,15 @@ def test_the_head_is_what_lies_above_the_middle_of_the_face():
 
 
 def test_an_empty_mask_has_no_head():
-    assert len(head(np.zeros((50, 50), np.uint8), np.array([25.0, 25.0]), 10.0)) == 0
+    assert len(head_outline(np.zeros((50, 50), np.uint8), np.array([25.0, 25.0]), 10.0)) == 0
 
 
 def test_a_gpu_that_is_not_there_is_an_error_that_says_what_is(models):
     with pytest.raises(ModelError, match=r"FACECRAFT_DEVICE=cuda:7.*only the CPU here; set it to cpu"):
-        Cutout(models / "u2netp.onnx", "cuda:7")
+        Segmenter(models / "u2netp.onnx", "cuda:7")
 
 
 @pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="this onnxruntime may have a GPU")
 def test_a_gpu_that_onnxruntime_cannot_use_is_an_error_that_names_the_fix(models):
     with pytest.warns(UserWarning, match=CUDA), pytest.raises(ModelError, match=r"--gpus all.*FACECRAFT_DEVICE=cpu"):
-        session(models / "u2netp.onnx", "cuda:0", 1)
+        load_session(models / "u2netp.onnx", "cuda:0", 1)

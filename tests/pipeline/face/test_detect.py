@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.face import geometry
 from pipeline.face.detect import FaceFinder, central, largest, left_to_right
-from pipeline.face.landmarks import Landmarker, plausible
+from pipeline.face.landmarks import Landmarker, is_plausible
 from tests.conftest import pixels
 
 SINGLE = {  # middle of the face in the sample, by eye
@@ -113,4 +113,4 @@ def test_the_five_point_model_finds_the_same_face(models, landmarker):
 def test_points_without_order_are_no_face():
     scattered = np.random.default_rng(0).uniform(0, 100, (68, 2))
 
-    assert not plausible(scattered, (0, 0, 100, 100))
+    assert not is_plausible(scattered, (0, 0, 100, 100))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.image.affine import apply, compose, corners, coverage, inverse, sample, scale_of, similarity
+from pipeline.image.affine import apply, chain, corners, coverage, inverse, sample, scale_of, similarity
 
 angles = st.floats(-3.1, 3.1)
 scales = st.floats(0.05, 20)
@@ -22,7 +22,7 @@ def test_a_similarity_takes_its_source_to_its_target_and_scales(radians, scale, 
 def test_the_inverse_undoes_a_transform(radians, scale, source, target):
     matrix = similarity(np.array(source), scale, radians, np.array(target))
 
-    assert compose(inverse(matrix), matrix) == pytest.approx(np.array([[1, 0, 0], [0, 1, 0]]), abs=1e-6)
+    assert chain(inverse(matrix), matrix) == pytest.approx(np.array([[1, 0, 0], [0, 1, 0]]), abs=1e-6)
 
 
 def test_sampling_through_the_identity_changes_nothing():

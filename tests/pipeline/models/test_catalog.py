@@ -89,7 +89,7 @@ def test_folder_instead_of_a_file_is_a_model_error(tmp_path: Path):
 def test_verified_model_travels_to_a_worker_and_is_still_the_same(file: Path):
     seen = check(TINY, file)
     there = pickle.loads(pickle.dumps(seen))  # noqa: S301 - our own bytes
-    there.still()
+    there.check_unchanged()
     assert there == seen
 
 
@@ -97,20 +97,20 @@ def test_changed_file_is_noticed_without_hashing(file: Path):
     seen = check(TINY, file)
     os.utime(file, ns=(0, seen.mtime_ns + 1))
     with pytest.raises(ModelError, match="changed since"):
-        seen.still()
+        seen.check_unchanged()
 
 
 def test_vanished_file_is_noticed(file: Path):
     seen = check(TINY, file)
     file.unlink()
     with pytest.raises(ModelError, match="No such file"):
-        seen.still()
+        seen.check_unchanged()
 
 
 def test_resized_file_with_its_old_time_is_noticed(file: Path):
     seen = replace(check(TINY, file), size=1)
     with pytest.raises(ModelError, match="changed since"):
-        seen.still()
+        seen.check_unchanged()
 
 
 def test_cutout_prefers_the_model_for_people(tmp_path: Path):

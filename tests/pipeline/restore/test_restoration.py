@@ -7,7 +7,7 @@ import pytest
 from pipeline.cutout.frame import Frame
 from pipeline.face.identity import Identity
 from pipeline.image.affine import apply, inverse, sample, scale_of
-from pipeline.restore.restoration import SIDE, Restoration, blended, mask, to_template_from
+from pipeline.restore.restoration import SIDE, FaceRestoration, align_to_template, blend_restored, face_mask
 from tests.conftest import pixels
 
 
@@ -39,18 +39,18 @@ def greener(face):
 def small_face(portrait_pipeline):
     """A photo with 43 px between the eyes, and its landmarks."""
     photo = pixels("astronaut.png")
-    return photo, max(portrait_pipeline.find(photo), key=lambda face: face.score).landmarks
+    return photo, max(portrait_pipeline.find_faces(photo), key=lambda face: face.score).landmarks
 
 
 @pytest.fixture(scope="module")
 def large_face(portrait_pipeline):
     """A sharp photo with 149 px between the eyes, and its landmarks."""
     photo = pixels("portrait_glasses_scarf.jpg")
-    return photo, max(portrait_pipeline.find(photo), key=lambda face: face.score).landmarks
+    return photo, max(portrait_pipeline.find_faces(photo), key=lambda face: face.score).landmarks
 
 
 def restored(face, paint, *, always=False, identity=None, limit=0.5):
-    return Restoration(Painter(paint), identity, limit).face(*face, 0.7, always=always)
+    return FaceRestoration(Painter(paint).restore, identity, limit).restore_face(*face, 0.7, always=always)
 
 
 def words(found):
@@ -63,7 +63,7 @@ def framed(face):
 
 
 def test_the_aligned_face_has_its_eyes_and_mouth_where_the_network_expects_them(small_face):
-    points = apply(to_template_from(small_face[1]), small_face[1])
+    points = apply(align_to_template(small_face[1]), small_face[1])
 
     assert np.abs(points[36:42].mean(axis=0) - (193.7, 243.0)).max() < 8
     assert np.abs(points[42:48].mean(axis=0) - (318.3, 243.1)).max() < 8
@@ -74,7 +74,7 @@ def test_the_alignment_is_the_similarity_that_a_face_was_moved_by():
     canonical = np.random.default_rng(1).uniform(100, 400, (68, 2))
     moved = canonical * 0.3 + (40.0, 70.0)
 
-    relation = to_template_from(moved)[:, :2] * 0.3 - to_template_from(canonical)[:, :2]
+    relation = align_to_template(moved)[:, :2] * 0.3 - align_to_template(canonical)[:, :2]
 
     assert np.abs(relation).max() < 1e-9
 
@@ -82,7 +82,7 @@ def test_the_alignment_is_the_similarity_that_a_face_was_moved_by():
 def test_the_network_sees_the_upright_face_and_the_fidelity(small_face):
     network = Painter(same)
 
-    Restoration(network, None, 0.5).face(*small_face, 0.3, always=False)
+    FaceRestoration(network.restore, None, 0.5).restore_face(*small_face, 0.3, always=False)
 
     ((face, fidelity),) = network.seen
     assert face.shape == (SIDE, SIDE, 3)
@@ -123,14 +123,14 @@ def test_a_large_sharp_face_is_restored_where_that_is_asked_for(large_face):
 def test_a_network_that_changes_nothing_leaves_every_bit(small_face):
     picture, to_output = framed(small_face)
 
-    assert np.array_equal(blended(picture, to_output, [restored(small_face, same)], grey=False), picture)
+    assert np.array_equal(blend_restored(picture, to_output, [restored(small_face, same)], grey=False), picture)
 
 
 def test_outside_the_face_no_bit_changes(small_face):
     picture, to_output = framed(small_face)
     face = restored(small_face, lambda seen: 255 - seen)
 
-    changed = np.abs(blended(picture, to_output, [face], grey=False).astype(int) - picture).max(axis=2)
+    changed = np.abs(blend_restored(picture, to_output, [face], grey=False).astype(int) - picture).max(axis=2)
 
     hull = cv2.convexHull(np.round(apply(to_output, small_face[1])).astype(np.int32))
     near = cv2.dilate(cv2.fillConvexPoly(np.zeros(picture.shape[:2], np.uint8), hull, 1), np.ones((121, 121)))
@@ -141,7 +141,7 @@ def test_outside_the_face_no_bit_changes(small_face):
 def test_the_mask_fades_in_and_ends_before_the_edge_of_what_the_network_saw():
     points = np.random.default_rng(3).uniform(-100, 700, (68, 2))
 
-    area = mask(points)
+    area = face_mask(points)
 
     assert max(area[0].max(), area[-1].max(), area[:, 0].max(), area[:, -1].max()) == 0
     assert np.abs(np.diff(area, axis=0)).max() < 0.08
@@ -150,7 +150,7 @@ def test_the_mask_fades_in_and_ends_before_the_edge_of_what_the_network_saw():
 def test_a_shift_of_colour_is_not_taken_over(small_face):
     picture, to_output = framed(small_face)
 
-    changed = blended(picture, to_output, [restored(small_face, greener)], grey=False).astype(int) - picture
+    changed = blend_restored(picture, to_output, [restored(small_face, greener)], grey=False).astype(int) - picture
 
     assert np.abs(changed).mean() < 0.5
 
@@ -161,7 +161,7 @@ def test_a_restored_face_has_the_picture_s_resolution_and_not_the_photo_s(small_
     stripes[:, ::8] = stripes[:, 1::8] = stripes[:, 2::8] = stripes[:, 3::8] = 255
     assert scale_of(to_output) > 2
 
-    seen = blended(picture, to_output, [restored(small_face, lambda _: stripes)], grey=False)
+    seen = blend_restored(picture, to_output, [restored(small_face, lambda _: stripes)], grey=False)
 
     x, y = apply(to_output, small_face[1])[30].astype(int)
     row = seen[y, x - 40 : x + 40, 1].astype(int)
@@ -173,7 +173,7 @@ def test_a_grey_picture_stays_grey(small_face):
     grey = np.repeat(picture[:, :, 1:2], 3, axis=2)
     face = restored(small_face, lambda seen: np.roll(blurred(seen), 1, axis=2))
 
-    assert np.ptp(blended(grey, to_output, [face], grey=True), axis=2).max() == 0
+    assert np.ptp(blend_restored(grey, to_output, [face], grey=True), axis=2).max() == 0
 
 
 def test_a_face_that_became_another_person_s_is_dropped(small_face, models):
@@ -197,6 +197,6 @@ def test_a_face_that_stays_the_same_person_s_is_kept_with_its_distance(small_fac
 
 
 def test_the_way_back_is_the_way_there_reversed(small_face):
-    points = apply(to_template_from(small_face[1]), small_face[1])
+    points = apply(align_to_template(small_face[1]), small_face[1])
 
-    assert np.abs(apply(inverse(to_template_from(small_face[1])), points) - small_face[1]).max() < 1e-6
+    assert np.abs(apply(inverse(align_to_template(small_face[1])), points) - small_face[1]).max() < 1e-6

@@ -25,9 +25,9 @@ def framed(portrait_pipeline):
     portraits = {}
     for name in SAMPLES:
         photo = decode((PORTRAITS / name).read_bytes(), Limits())
-        face = max(portrait_pipeline.find(photo.pixels), key=lambda each: each.score)
+        face = max(portrait_pipeline.find_faces(photo.pixels), key=lambda each: each.score)
         portrait = portrait_pipeline.portrait(photo, face, Recipe(photo_enhance=False), Stopwatch())
-        portraits[name] = portrait, correct.skin_of(portrait.landmarks, portrait.pixels.shape, portrait.alpha)
+        portraits[name] = portrait, correct.skin_mask(portrait.landmarks, portrait.pixels.shape, portrait.alpha)
     return portraits
 
 
@@ -47,7 +47,7 @@ def relit(picture: np.ndarray, gains: tuple[float, float, float]) -> np.ndarray:
 
 def improve(portrait, skin, picture=None, grey=False):
     picture = portrait.pixels if picture is None else picture
-    return correct.improve(picture, portrait.alpha, skin, grey=grey, scale=1.0)
+    return correct.correct_tone(picture, portrait.alpha, skin, grey=grey, scale=1.0)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -149,7 +149,7 @@ def test_sharpening_gives_no_edge_a_rim(framed):
     step[:, 32:] = 200
     opaque = np.full((64, 64), 255, np.uint8)
 
-    sharpened = correct.sharpened(cv2.GaussianBlur(step, (0, 0), 1.5), opaque, 0.9)
+    sharpened = correct.sharpen(cv2.GaussianBlur(step, (0, 0), 1.5), opaque, 0.9)
 
     assert sharpened.min() >= 60
     assert sharpened.max() <= 200
@@ -160,7 +160,9 @@ def test_what_was_enlarged_is_hardly_sharpened(framed):
     plain = portrait.pixels
 
     moved = [
-        np.abs(correct.improve(plain, portrait.alpha, skin, grey=False, scale=scale).astype(int) - plain)[skin].mean()
+        np.abs(correct.correct_tone(plain, portrait.alpha, skin, grey=False, scale=scale).astype(int) - plain)[
+            skin
+        ].mean()
         for scale in (1.0, 5.0)
     ]
 
@@ -171,7 +173,9 @@ def test_a_picture_without_skin_is_left_as_it_is():
     picture = pixels("no_face_cat.png")
     nothing = np.zeros(picture.shape[:2], bool)
 
-    assert correct.improve(picture, np.zeros(picture.shape[:2], np.uint8), nothing, grey=False, scale=1.0) is picture
+    assert (
+        correct.correct_tone(picture, np.zeros(picture.shape[:2], np.uint8), nothing, grey=False, scale=1.0) is picture
+    )
 
 
 @pytest.mark.parametrize("level", [0, 1, 127, 254, 255])
@@ -179,6 +183,6 @@ def test_extreme_pictures_do_no_harm(level):
     picture = np.full((80, 80, 3), level, np.uint8)
     everywhere = np.ones((80, 80), bool)
 
-    improved = correct.improve(picture, np.full((80, 80), 255, np.uint8), everywhere, grey=False, scale=1.0)
+    improved = correct.correct_tone(picture, np.full((80, 80), 255, np.uint8), everywhere, grey=False, scale=1.0)
 
     assert improved.shape == picture.shape

@@ -58,10 +58,10 @@ def cut(portrait_pipeline: PortraitPipeline, shot: Shot) -> CutOut | None:
     if min(shot.pixels.shape[:2]) < _LEAST:
         return None
     pixels = reduced(shot.pixels, _CUT_SIDE)
-    faces = portrait_pipeline.find(pixels)
+    faces = portrait_pipeline.find_faces(pixels)
     if len(faces) != 1:
         return None
-    person = segment.person(portrait_pipeline.cutout.mask(pixels), faces[0].landmarks)
+    person = segment.select_person(portrait_pipeline.segmenter.mask(pixels), faces[0].landmarks)
     rows = 0 if person is None else whole_rows(person)
     x, y, width, height = geometry.box(faces[0].landmarks)
     if person is None or rows < y + 1.4 * height or x < 0 or x + width > pixels.shape[1]:

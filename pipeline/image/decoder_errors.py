@@ -1,4 +1,4 @@
-"""The one place where a decoder's complaint becomes a reason."""
+"""Turns what decoders raise into PhotoRejected with its reason."""
 
 import re
 import struct
@@ -14,7 +14,7 @@ from pipeline.errors import PhotoRejected
 from pipeline.formats.truncation import ends_early
 from pipeline.types import Limits
 
-BAD_DATA: Final = (
+DECODER_ERRORS: Final = (
     OSError,  # Pillow: truncated, unidentified, broken stream; never a disk's error, because the bytes are in memory
     SyntaxError,  # Pillow: not this format after all
     ValueError,  # Pillow: text chunks, tile extents, palettes, encodings
@@ -34,10 +34,18 @@ _PIXELS: Final = re.compile(r"\((\d+) pixels\)")
 
 
 @contextmanager
-def reading(data: bytes, kind: str, limits: Limits) -> Iterator[None]:
-    """Turn what decoders raise in the block into PhotoRejected, and keep their warnings to themselves.
+def rejecting_decoder_errors(data: bytes, kind: str, limits: Limits) -> Iterator[None]:
+    """Turns what decoders raise inside the block into PhotoRejected, and silences their warnings.
 
-    Pillow's own pixel limit is set to ours meanwhile: it is also asked deep inside its readers, before they allocate.
+    Meanwhile Pillow's own pixel limit is ours: its readers also check it deep inside, before they allocate.
+
+    Args:
+        data: The file that is decoded.
+        kind: Pillow's name of its format.
+        limits: The photo's limits.
+
+    Raises:
+        PhotoRejected: too_large, truncated or damaged.
     """
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
@@ -47,20 +55,20 @@ def reading(data: bytes, kind: str, limits: Limits) -> Iterator[None]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise too_many_pixels(_measured(error), limits) from error
-    except BAD_DATA as error:
+        raise too_many_pixels(_megapixels_in(error), limits) from error
+    except DECODER_ERRORS as error:
         raise PhotoRejected(_reason(error, data, kind), _detail(error, kind)) from error
     finally:
         Image.MAX_IMAGE_PIXELS = before
 
 
 def too_many_pixels(measured: str, limits: Limits) -> PhotoRejected:
-    """What to raise for a picture over `limits.max_pixels`; `measured` says how many it has."""
+    """The error for a picture over `limits.max_pixels`; `measured` says how many it has."""
     limit = f"the limit is {limits.max_pixels / 1e6:g} megapixels, FACECRAFT_MAX_PIXELS_MP"
     return PhotoRejected("too_large", f"{measured}; {limit}")
 
 
-def _measured(error: Exception) -> str:
+def _megapixels_in(error: Exception) -> str:
     found = _PIXELS.search(str(error))
     return f"{int(found[1]) / 1e6:.1f} megapixels" if found else str(error)
 

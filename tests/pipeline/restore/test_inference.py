@@ -9,16 +9,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.errors import ModelError
-from pipeline.restore.acceleration import FoldedUpsample, accelerated, fast_type
+from pipeline.restore.acceleration import FoldedUpsample, accelerate, fast_type
 from pipeline.restore.checkpoint import load
-from pipeline.restore.restorer import Restorer
+from pipeline.restore.inference import CodeFormerInference
 from pipeline.restore.vqgan import Upsample
 from tests.pipeline.restore.codeformer_weights import portrait
 
 
 @pytest.fixture(scope="module")
-def restorer(codeformer_file: Path) -> Restorer:
-    return Restorer(codeformer_file, "cpu")
+def restorer(codeformer_file: Path) -> CodeFormerInference:
+    return CodeFormerInference(codeformer_file, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,9 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.square(one.astype(np.float64) - other).mean()))
 
 
-def test_picture_is_the_plain_network_s_with_the_same_codes(restorer: Restorer, exact: tuple[Tensor, Tensor]):
+def test_picture_is_the_plain_network_s_with_the_same_codes(
+    restorer: CodeFormerInference, exact: tuple[Tensor, Tensor]
+):
     with Heard(restorer.network) as outputs:
         restored = restorer.restore(portrait(), 0.7)
     expected = ((exact[0][0].permute(1, 2, 0).clamp(-1, 1) + 1) * 127.5).round().numpy()
@@ -63,7 +65,7 @@ def test_picture_is_the_plain_network_s_with_the_same_codes(restorer: Restorer, 
 
 
 def test_without_bfloat16_it_is_the_plain_network(codeformer_file: Path, exact: tuple[Tensor, Tensor]):
-    network = accelerated(load(codeformer_file), "cpu", torch.float32)
+    network = accelerate(load(codeformer_file), "cpu", torch.float32)
     with torch.inference_mode():
         image, logits, _ = network(as_input(portrait()), w=0.7)
 
@@ -77,7 +79,7 @@ def test_bfloat16_is_used_where_the_processor_has_it():
     assert (fast_type("cpu") == torch.bfloat16) == bool({"avx512_bf16", "amx_bf16"} & set(flags))
 
 
-def test_codes_are_computed_in_full_float32(restorer: Restorer):
+def test_codes_are_computed_in_full_float32(restorer: CodeFormerInference):
     network = restorer.network
     for part in (network.encoder, network.ft_layers, network.idx_pred_layer, network.quantize):
         assert {each.dtype for each in part.parameters()} == {torch.float32}
@@ -85,7 +87,7 @@ def test_codes_are_computed_in_full_float32(restorer: Restorer):
 
 
 def test_numbers_that_are_none_are_an_error_and_no_picture(codeformer_file: Path):
-    broken = Restorer(codeformer_file, "cpu")
+    broken = CodeFormerInference(codeformer_file, "cpu")
     broken.network.generator.blocks[24].bias[1] = torch.nan
     with pytest.raises(ModelError, match="models verify"):
         broken.restore(portrait(), 0.0)
@@ -104,8 +106,8 @@ def test_folded_upsampling_is_upsampling_and_convolution():
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_gpu_that_is_not_there_is_a_model_error(codeformer_file: Path, device: str):
     with pytest.raises(ModelError, match=f"FACECRAFT_DEVICE={device}, but torch finds only the CPU"):
-        Restorer(codeformer_file, device)
+        CodeFormerInference(codeformer_file, device)
 
 
-def test_device_is_told(restorer: Restorer):
+def test_device_is_told(restorer: CodeFormerInference):
     assert restorer.device == "cpu"

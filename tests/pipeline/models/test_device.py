@@ -10,7 +10,7 @@ import pytest
 BLOCKS = """
 import resource
 import numpy as np
-from pipeline.models.memory import keep_freed_memory
+from pipeline.models.device import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
