@@ -9,10 +9,14 @@ from typing import Protocol
 class Event:
     """This photo, in this version, appeared. A path, never the bytes.
 
-    `uri` is `file:///...` (percent-encoded) or `s3://bucket/key` (key decoded); `path` is the photo's place below the
-    inbox with `/` between its parts; `version` is etag/versionId or mtime and size; `receipt` is its source's own;
-    `known` is when the source first knew of it, in seconds of the monotonic clock; `source` names who told of it, as
-    `FACECRAFT_SOURCES` does.
+    Attributes:
+        uri: `file:///...` (percent-encoded) or `s3://bucket/key` (key decoded).
+        path: The photo's path below the inbox, with `/` between its parts.
+        version: Etag or versionId, or mtime and size.
+        attempt: How often the source has yielded this photo, from 1.
+        receipt: The source's own.
+        queued_at: When the source learned of it, in seconds of the monotonic clock; None where it does not know.
+        source: Which source yielded it, named as in `FACECRAFT_SOURCES`.
     """
 
     uri: str
@@ -20,7 +24,7 @@ class Event:
     version: str
     attempt: int = 1
     receipt: str = ""
-    known: float | None = field(default=None, compare=False)
+    queued_at: float | None = field(default=None, compare=False)
     source: str = field(default="folder", compare=False)
 
 

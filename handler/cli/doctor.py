@@ -13,7 +13,7 @@ from handler.outbox.listing_flags import REPLAY
 from handler.outbox.originals import moved_to
 from handler.outbox.paths import report_path
 from handler.outbox.photo_version import PhotoVersion
-from handler.outbox.reports import Report, known_sums, read_report
+from handler.outbox.reports import Report, done_checksums, read_report
 from handler.workers import child
 from handler.workers.messages import Job, Reply
 from handler.workers.outcome import Failed, Rejected, Skipped
@@ -102,7 +102,7 @@ class Doctor:
     def _job(self, path: str, report: Report | None) -> Job:
         settings = self._settings
         base, limits = settings.recipe(), settings.limits()
-        return Job(self._inbox, path, base, settings.presets, limits, known_sums(report))
+        return Job(self._inbox, path, base, settings.presets, limits, done_checksums(report))
 
     def _settled(self, path: str, report: Report) -> Verdict:
         again = f"`facecraft replay --name {shlex.quote(path)}`"
@@ -164,7 +164,7 @@ def _is_about(report: Report, reply: Reply) -> bool:
     """Whether the report is on what was read; of what could not be read there is nothing to compare."""
     if isinstance(reply, Failed) and reply.counts:
         return report.get("outcome") == "failed" and REPLAY not in report
-    return isinstance(reply, Skipped) and reply.seen.checksums == known_sums(report)
+    return isinstance(reply, Skipped) and reply.seen.checksums == done_checksums(report)
 
 
 def _foreseen(job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion) -> Reply:

@@ -71,11 +71,15 @@ class Replay:
         store, place = self._where(path, report)
         if place is None:
             return Replayed(path, "left", "it is not in the inbox any more")
-        if self.attempts.find(path)[1]:
+        marker, in_work = self.attempts.find(path)
+        if in_work:
             return Replayed(path, "left", "a service works on it now")
+        writer = OutboxWriter(self._outbox)
         try:
+            if marker:  # only the marker says that a dead service may have left images
+                writer.tidy(path)
             self.attempts.done(path)  # what is left of it must not count against the new attempts
-            OutboxWriter(self._outbox).replay(path, report, replaces=version)
+            writer.replay(path, report, replaces=version)
         except Conflict:
             return Replayed(path, "left", "a service has just settled it anew")
         if store is self._outbox:

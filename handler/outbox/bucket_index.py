@@ -1,4 +1,4 @@
-"""What the reports in an outbox say of photos in a bucket, for `sources.bucket.scanner`."""
+"""The reports on photos in a bucket, as `sources.bucket.scanner` needs them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class ReportObjects:
             return True
         try:
             said = self.outbox.metadata(report_path(photo))
-        except FileNotFoundError:  # carried away since it was listed
+        except FileNotFoundError:  # removed since it was listed
             return False
         if SOURCE_ETAG in said:
             return (said[SOURCE_ETAG], said.get(SIDECAR_ETAG)) == (etag, self.inbox.version(f"{photo}{SIDECAR}"))
@@ -54,7 +54,7 @@ class ReportObjects:
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """Reports in a folder: their stamps are their mtimes, and say all."""
+    """Reports in a folder: their mtimes are their stamps, and decide everything."""
 
     inbox: S3Store
     outbox: FileStore

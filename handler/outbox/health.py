@@ -1,4 +1,4 @@
-"""Whether the outbox can be written, asked now and then."""
+"""Whether the outbox can be written, checked now and then."""
 
 import threading
 import time
@@ -10,15 +10,15 @@ from sources.stores.location import AnyStore, Location
 _TICK: Final = 0.2
 _PROBE_SECONDS: Final = 5.0
 _FAR: Final = 6.0
-"""So much more seldom a bucket is asked: each request costs."""
+"""A bucket is checked so many times less often: each request costs."""
 _LOOK_SECONDS: Final = 25.0
-"""How often it is looked for services that died: in a bucket one seems to live for 35 s after its death."""
+"""How often to look for dead services: in a bucket, one counts as alive for 35 s after its death."""
 
 
 class OutboxHealth:
-    """Asks from a thread of its own, until `ended` is set: a hung mount must not hang /ready.
+    """Checks in a thread of its own, until `ended` is set: a mount that hangs must not hang /ready.
 
-    `look` is called now and then while all is well; its OSError is the outbox's trouble too.
+    `look` is called now and then while the outbox is healthy; an OSError from it counts as the outbox's trouble too.
     """
 
     def __init__(self, outbox: AnyStore, place: Location, ended: threading.Event, look: Callable[[], object]) -> None:
@@ -34,11 +34,11 @@ class OutboxHealth:
         self._thread.join()
 
     def unwritable(self) -> str | None:
-        """What is wrong and what to do; None where it was well when it was last asked."""
+        """What is wrong and what to do; None if the last check went well."""
         return f"outbox {self._place}: {self.trouble}; make it writable" if self.trouble else None
 
     def wait(self, in_vain: Callable[[], bool]) -> None:
-        """Return when it is well, or nobody wants it any more."""
+        """Return once the outbox is healthy, or `in_vain` says that nobody is waiting for it any more."""
         while self.trouble and not (self._ended.is_set() or in_vain()):
             self._ended.wait(_TICK)
 

@@ -1,4 +1,4 @@
-"""What an object says of itself in its metadata: whose result it is, what it was made from, a photo's options. Pure."""
+"""Object metadata: whose result it is, what a report was made from, a photo's options. Pure."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,27 +11,27 @@ SIDECAR_ETAG: Final = "sidecar-etag"
 _PROVENANCE: Final = "facecraft"
 _OPTION: Final = "facecraft-"
 _MAX_MARK: Final = 1500
-"""S3 takes 2 KB of metadata."""
+"""S3 allows 2 KB of metadata."""
 
 
 def provenance(owner: str) -> dict[str, str]:
-    """That of a result made from the photo at the path `owner`; of a very long path it names nobody."""
+    """For a result made from the photo at the path `owner`; a very long path is left out."""
     text = mark(owner)
     return {_PROVENANCE: text if len(text) <= _MAX_MARK else mark("")}
 
 
 def is_own(metadata: Mapping[str, str] | None) -> bool:
-    """Whether it is a result of ours."""
+    """Whether the object is one of our results."""
     return metadata is not None and _PROVENANCE in metadata
 
 
-def made_from(etags: tuple[str, ...]) -> dict[str, str]:
-    """That of a report on a photo, and perhaps its sidecar, with these etags."""
+def source_metadata(etags: tuple[str, ...]) -> dict[str, str]:
+    """For a report on a photo, and perhaps its sidecar, with these etags."""
     return dict(zip((SOURCE_ETAG, SIDECAR_ETAG), etags, strict=False))
 
 
 def options_in(metadata: Mapping[str, str] | None) -> dict[str, str]:
-    """The options `facecraft-<option>`; proxies drop names with `_`, so `-` stands for it too."""
+    """The options, from `facecraft-<option>`. Proxies drop names with `_`, so `-` stands for it."""
     return {
         name.removeprefix(_OPTION).replace("-", "_"): value
         for name, value in (metadata or {}).items()

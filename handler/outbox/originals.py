@@ -1,4 +1,4 @@
-"""What becomes of a photo that is done, once its report stands: FACECRAFT_AFTER."""
+"""What happens to a photo once its report is written: FACECRAFT_AFTER."""
 
 import errno
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Final
 
 from handler.config.fields import AfterAction
 from handler.config.options import SIDECAR_BYTES
-from handler.outbox.paths import original_place, other_original
+from handler.outbox.paths import original_path, renamed_original
 from handler.outbox.photo_version import Checksums
-from handler.outbox.reports import Report, reported_sums
+from handler.outbox.reports import Report, reported_checksums
 from sources.filters import SIDECAR
 from sources.stores.base import Blob, Conflict, TooLarge
 from sources.stores.local import FileStore
@@ -17,65 +17,70 @@ from sources.stores.location import AnyStore
 from sources.stores.s3 import S3Store
 
 TAG: Final = ("facecraft", "done")
-"""Name and value of the tag of a done photo."""
+"""Name and value of a done photo's tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class AfterPolicy:
-    """Takes done photos out of the inbox, or tags them; `keep` leaves them as they are."""
+    """Moves done photos to the outbox, deletes or tags them; `keep` leaves them alone."""
 
     inbox: AnyStore
     outbox: AnyStore
-    what: AfterAction = "keep"
+    action: AfterAction = "keep"
 
     @property
     def acts(self) -> bool:
-        return self.what != "keep"
+        return self.action != "keep"
 
     @property
     def takes(self) -> bool:
-        """Whether nothing is left in the inbox once it has acted."""
-        return self.what in ("move", "delete")
+        """Whether the photo leaves the inbox."""
+        return self.action in ("move", "delete")
 
     def act(self, path: str, checksums: Checksums) -> None:
-        """Tag the photo, or take it and its sidecar out of the inbox; `checksums` tell what was worked on.
+        """Tag the photo, or remove it and its sidecar from the inbox.
 
-        Conflict where they are others by now, or others have their places; OSError where they cannot go.
+        Args:
+            checksums: The content that was processed.
+
+        Raises:
+            Conflict: The content has changed, or the target exists with other content.
+            OSError: The photo cannot be tagged or removed.
         """
-        photo = self._meant(path, checksums.bytes, checksums.sha256)
-        sidecar = self._meant(f"{path}{SIDECAR}", SIDECAR_BYTES, checksums.sidecar_sha256)
-        if photo and self.what == "tag":
+        photo = self._expected(path, checksums.bytes, checksums.sha256)
+        sidecar = self._expected(f"{path}{SIDECAR}", SIDECAR_BYTES, checksums.sidecar_sha256)
+        if photo and self.action == "tag":
             self._tag(path, photo)
         elif photo:
-            place = self._out(path, photo, original_place(path))
-            if sidecar:  # last: if the service dies in between, the photo must not lie there with other options
-                self._out(f"{path}{SIDECAR}", sidecar, f"{place}{SIDECAR}")
+            place = self._take_out(path, photo, original_path(path))
+            if sidecar:  # last: if the service dies in between, the photo must not be there without its options
+                self._take_out(f"{path}{SIDECAR}", sidecar, f"{place}{SIDECAR}")
 
     def _tag(self, path: str, found: Blob) -> None:
         if isinstance(self.inbox, FileStore):
             raise OSError(errno.ENOTSUP, "files have no tags: set FACECRAFT_AFTER=keep", path)
         self.inbox.tag(path, found.version, *TAG)
 
-    def _meant(self, path: str, limit: int, expected: str | None) -> Blob | None:
-        """What lies there, None where nothing is meant to."""
+    def _expected(self, path: str, limit: int, expected: str | None) -> Blob | None:
+        """The file, if it has the expected checksum; None if none is expected. Else Conflict."""
         try:
             found = self.inbox.read(path, limit)
         except FileNotFoundError:
             found = None
         except TooLarge as error:
-            raise Conflict(f"{path!r} is another one by now") from error
+            raise Conflict(f"{path!r} has changed since it was processed") from error
         if (found and _sum(found)) != expected:
-            raise Conflict(f"{path!r} is another one by now")
+            raise Conflict(f"{path!r} has changed since it was processed")
         return found
 
-    def _out(self, path: str, found: Blob, place: str) -> str:
-        """Gives its place; what was moved earlier is never replaced."""
-        if self.what == "delete":
+    def _take_out(self, path: str, found: Blob, place: str) -> str:
+        """Returns where it is moved to; an original that was moved earlier is never replaced."""
+        if self.action == "delete":
             self.inbox.delete(path, found.version)
             return place
         content, standing = _sum(found), _sum_at(self.outbox, place)
         if standing not in (None, content):
-            place = other_original(place, content)
+            place = renamed_original(place, content)
             standing = _sum_at(self.outbox, place)
         if standing == content:
             self.inbox.delete(path, found.version)
@@ -95,9 +100,9 @@ class AfterPolicy:
 
 
 def moved_to(outbox: AnyStore, path: str, report: Report | None) -> str | None:
-    """Where the photo of this report lies in the outbox, if it was moved there."""
-    checksums, place = reported_sums(report), original_place(path)
-    places = (other_original(place, checksums.sha256), place) if checksums and checksums.sha256 else ()
+    """Where the photo of this report is in the outbox; None if it was not moved there."""
+    checksums, place = reported_checksums(report), original_path(path)
+    places = (renamed_original(place, checksums.sha256), place) if checksums and checksums.sha256 else ()
     return next((each for each in places if outbox.exists(each)), None)
 
 

@@ -83,12 +83,12 @@ def reported_path(place: str, uri: object = None) -> str | None:
     return next((path for path in (plain, *said) if report_path(path) == place), None)
 
 
-def original_place(path: str) -> str:
-    """Where a photo lies once it was moved; see `other_original`."""
+def original_path(path: str) -> str:
+    """Where a photo lies once it was moved; see `renamed_original`."""
     return f"originals/{safe_path(path)}"
 
 
-def other_original(place: str, content: str) -> str:
+def renamed_original(place: str, content: str) -> str:
     """Where a content with that sha256 lies if another one has the place: `originals/anna~<16 hex digits>.jpg`."""
     stem, ending = os.path.splitext(place)  # noqa: PTH122 - paths are plain str
     return f"{stem}~{content[:16]}{ending}"

@@ -1,4 +1,4 @@
-"""Which version of a photo was read, and what tells one content from another."""
+"""The version of a photo that was read, and the checksums of its content."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,9 +6,12 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Checksums:
-    """What tells one content of a photo from another: sums of the photo and of its sidecar, and the photo's bytes.
+    """Identify the content of a photo and its sidecar.
 
-    `sha256` is None where the photo was too large to be read.
+    Attributes:
+        sha256: Of the photo; None if it was too large to be read.
+        bytes: The photo's size.
+        sidecar_sha256: Of the sidecar; None if there is none.
     """
 
     sha256: str | None
@@ -18,9 +21,13 @@ class Checksums:
 
 @dataclass(frozen=True, slots=True)
 class PhotoVersion:
-    """What was read: its sums, and when photo or sidecar last changed and were read (ns since 1970).
+    """What was read.
 
-    `etags` are those of the objects, the photo's and the sidecar's; files have none.
+    Attributes:
+        checksums: Of the content.
+        changed_ns: When photo or sidecar last changed, in ns since 1970.
+        read_at_ns: When they were read, in ns since 1970.
+        etags: Of the photo's object, and of its sidecar's if there is one; empty for files.
     """
 
     checksums: Checksums
@@ -30,4 +37,4 @@ class PhotoVersion:
 
 
 UNREAD: Final = PhotoVersion(Checksums(None, 0), 0, 0)
-"""Of a photo that could not be read."""
+"""For a photo that could not be read."""

@@ -1,4 +1,4 @@
-"""Done or not: what the reports in the outbox say, read off a listing where that is enough."""
+"""The reports in the outbox, and whether a photo is done: read from a listing where that is enough."""
 
 import errno
 import json
@@ -18,7 +18,7 @@ from sources.stores.base import Conflict, Outbox, Store, TooLarge
 Report = Mapping[str, Any]
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
-"""A report of a thousand faces has less than a tenth of this."""
+"""A report on a thousand faces has less than a tenth of this."""
 
 _RACY_NS: Final = 20_000_000
 """Two changes within one tick of the kernel's clock (10 ms at most) leave the same ctime."""
@@ -29,8 +29,13 @@ _COARSE_NS: Final = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """What lies where a photo's report belongs: `content` is None where it is no report of ours, `version` where
-    nothing lies there. `metadata` as in `Blob`."""
+    """What is at the path of a photo's report.
+
+    Attributes:
+        content: The report; None if there is none, or something else.
+        version: The version to replace; None if nothing is there.
+        metadata: As in `Blob`.
+    """
 
     content: Report | None = None
     version: str | None = None
@@ -41,20 +46,20 @@ NO_REPORT: Final = StoredReport()
 
 
 def read_report(outbox: Store, path: str) -> StoredReport:
-    """The report of the photo `path`. OSError where it is no report and too large to be looked into."""
+    """The report on the photo `path`. OSError if something is there that is too large for a report."""
     return _read(outbox, report_path(path))
 
 
 def reports(outbox: Store, wanted: Callable[[str], bool] = lambda _path: True) -> Iterator[tuple[str, Report, str]]:
-    """All reports on photos whose path is `wanted`: path, report and version. What is no report of ours is left out.
+    """Path, report and version for all photos whose path is `wanted`; what is no report of ours is left out.
 
-    OSError as with `read_report`.
+    OSError as in `read_report`.
     """
-    for place in sorted(outbox.list("reports")):  # at once: a folder that is written to meanwhile may list a name twice
-        plain = reported_path(place)  # mostly the place says it, and what is not wanted need not be opened
+    for place in sorted(outbox.list("reports")):  # at once: a folder that changes meanwhile may list a name twice
+        plain = reported_path(place)  # mostly the report's path is enough, and what is not wanted need not be read
         if plain is None or wanted(plain):
             stored = StoredReport()
-            with suppress(Conflict):  # a service writes it just now, so its photo is in work
+            with suppress(Conflict):  # a service is just writing it, so its photo is in work
                 stored = _read(outbox, place)
             path = reported_path(place, _source(stored.content).get("uri"))
             if path is not None and wanted(path) and stored.content is not None and stored.version is not None:
@@ -62,17 +67,17 @@ def reports(outbox: Store, wanted: Callable[[str], bool] = lambda _path: True) -
 
 
 def last_changed(inbox: Store, path: str) -> int:
-    """When the photo or its sidecar last changed (ns since 1970): what its report's stamp is compared with."""
+    """When the photo or its sidecar last changed, in ns since 1970: its report's stamp is compared with this."""
     return max(inbox.changed(path), inbox.changed(f"{path}{SIDECAR}"))
 
 
-def known_sums(report: Report | None) -> Checksums | None:
-    """What need not be worked on again: as `reported_sums`, but None where it is to be replayed."""
-    return None if report is None or REPLAY in report else reported_sums(report)
+def done_checksums(report: Report | None) -> Checksums | None:
+    """The content that need not be processed again: as `reported_checksums`, but None if it is to be replayed."""
+    return None if report is None or REPLAY in report else reported_checksums(report)
 
 
-def reported_sums(report: Report | None) -> Checksums | None:
-    """The sums of what the report is about; None where there is none or it does not say."""
+def reported_checksums(report: Report | None) -> Checksums | None:
+    """The checksums of the content that the report is about; None if it has none."""
     source = _source(report)
     if not isinstance(source.get("bytes"), int):
         return None
@@ -80,13 +85,13 @@ def reported_sums(report: Report | None) -> Checksums | None:
 
 
 def digest(report: Report) -> str | None:
-    """That of the recipe which the report was made with; None where it came to none."""
+    """The digest of the recipe that was used; None if the photo did not get that far."""
     recipe = report.get("recipe")
     return recipe.get("digest") if isinstance(recipe, Mapping) else None
 
 
 def _sidecar_etag(inbox: Store, path: str) -> str | None:
-    # read, not asked for: mostly there is none, and that costs one request this way and two the other
+    # read, not HEAD: mostly there is none, and that takes one request this way and two the other
     try:
         return inbox.read(f"{path}{SIDECAR}", SIDECAR_BYTES).version
     except FileNotFoundError:
@@ -115,17 +120,17 @@ def _read(outbox: Store, place: str) -> StoredReport:
 
 
 def trusted_stamp(changed_ns: int, read_at_ns: int, granularity: int) -> int:
-    """The mtime of a report about content that was read at `read_at_ns` and had last changed at `changed_ns`.
+    """The stamp for a report on content that was read at `read_at_ns` and had last changed at `changed_ns`.
 
-    As in git's index: what changed just before it was read may change again without a newer ctime. Then the stamp is
-    one that equals no ctime, and the sum decides next time.
+    As in git's index, a file that changed just before it was read may change again without a newer ctime. It gets a
+    stamp that equals no ctime, so that its checksum decides next time.
     """
     tick = _COARSE_NS if changed_ns % 1_000_000 == 0 else _RACY_NS
-    return changed_ns if read_at_ns - changed_ns > max(tick, granularity) else unsettled_stamp(changed_ns, granularity)
+    return changed_ns if read_at_ns - changed_ns > max(tick, granularity) else untrusted_stamp(changed_ns, granularity)
 
 
-def unsettled_stamp(changed_ns: int, granularity: int) -> int:
-    """One that equals no ctime of that content: whatever its report says, the photo is looked at again."""
+def untrusted_stamp(changed_ns: int, granularity: int) -> int:
+    """A stamp that equals no ctime of this content, so that the photo is checked again."""
     return changed_ns - 2 * granularity
 
 
@@ -137,27 +142,27 @@ class ReportStore:
 
     @property
     def granularity(self) -> int:
-        """Nanoseconds by which two mtimes in the outbox must differ to be told apart."""
+        """See `Outbox.granularity`."""
         return self.outbox.granularity()
 
-    def settled_in(self, folder: str) -> Callable[[str, int], bool]:
-        """For the photos of one folder: (name, newest ctime in ns of photo and sidecar) -> its report is about that.
+    def done_in(self, folder: str) -> Callable[[str, int], bool]:
+        """Whether photos of one folder are done: a function of name and newest ctime, in ns, of photo and sidecar.
 
-        Lists the folder's reports once, and opens none. OSError where the outbox is away.
+        Lists the folder's reports once and opens none. OSError if the outbox cannot be reached.
         """
         place, path, granularity = report_folder(folder), report_paths(folder), self.granularity
         stamps = self.outbox.stamps(place)
 
-        def settled(name: str, changed_ns: int) -> bool:
+        def is_done(name: str, changed_ns: int) -> bool:
             reports, _, report = path(name).rpartition("/")
-            # the report of a photo with a very long path lies elsewhere: opened by name, it is seldom enough
+            # the report on a photo with a very long path is elsewhere: rare enough to be looked up by name
             stamp = (stamps if reports == place else self.outbox.stamps(reports)).get(report)
             return stamp is not None and abs(stamp - changed_ns) < granularity
 
-        return settled
+        return is_done
 
-    def is_settled(self, path: str, changed_ns: int) -> bool:
-        """As `settled_in`, of one photo, however many lie beside it."""
+    def is_done(self, path: str, changed_ns: int) -> bool:
+        """As `done_in`, for one photo, without listing its folder."""
         stamp = self.outbox.stamped(report_path(path))
         return stamp is not None and abs(stamp - changed_ns) < self.granularity
 
@@ -166,9 +171,9 @@ class ReportStore:
         return read_report(self.outbox, path)
 
     def done_version(self, path: str, stored: StoredReport, inbox: Store) -> PhotoVersion | None:
-        """The version in the inbox now, if the report is about exactly that; None if not, or if only reading the photo
-        could tell."""
-        metadata, checksums = stored.metadata or {}, known_sums(stored.content)
+        """The version in the inbox now, if the report is about exactly that. None if not, or if the photo would have to
+        be read to find out."""
+        metadata, checksums = stored.metadata or {}, done_checksums(stored.content)
         if not inbox.has_etags or SOURCE_ETAG not in metadata or checksums in (None, UNREAD.checksums):
             return None
         etag = inbox.version(path)
@@ -177,10 +182,10 @@ class ReportStore:
         return PhotoVersion(checksums, 0, 0, (etag,))
 
     def restamp(
-        self, path: str, stamp_ns: int, version: str | None = None, about: Mapping[str, str] | None = None
+        self, path: str, stamp_ns: int, version: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> None:
-        """The content is the same: say so in the stamp (see `trusted_stamp`), so that its sum is paid only once.
+        """Note in the stamp that the content is the same (see `trusted_stamp`), so that it is not read again.
 
-        With the version that was compared, Conflict where another stands by now.
+        Conflict if `version` is given and another one is there by now.
         """
-        self.outbox.stamp(report_path(path), stamp_ns, version, {**provenance(path), **(about or {})})
+        self.outbox.stamp(report_path(path), stamp_ns, version, {**provenance(path), **(metadata or {})})

@@ -1,4 +1,4 @@
-"""Deletes portraits for their age, where FACECRAFT_CLEANUP_AGE_HOURS asks for it; their reports stay."""
+"""Deletes old portraits if FACECRAFT_CLEANUP_AGE_HOURS is set; their reports stay."""
 
 import logging
 import threading
@@ -19,10 +19,10 @@ _NOT_OURS: Final = ("reports/", "originals/")
 
 
 class Retention:
-    """Looks through the outbox at the start and every hour, in a thread of its own, until `ended` is set.
+    """Searches the outbox at the start and every hour, in a thread of its own, until `ended` is set.
 
-    A photo's images go when its report was written longer ago than `hours`; the report stays, or the photo would be
-    done anew. The images of calls have no report, so their own age counts. None: nothing is ever deleted.
+    A photo's images are deleted once its report is older than `hours`. The report stays, or the photo would be
+    processed again. The images of direct calls have no report, so their own age counts. None: nothing is deleted.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Retention:
             self._thread.join()
 
     def run(self, now_ns: int) -> int:
-        """One look; gives how many files were deleted. OSError where the outbox does not let us."""
+        """Search once; returns how many files were deleted. OSError if the outbox does not allow it."""
         before_ns = now_ns - int(self._seconds * 1e9)
         entries = takewhile(lambda _: not self._ended.is_set(), self._writer.outbox.entries())
         return sum(self._expire(entry.path, before_ns) for entry in entries if _may_go(entry, before_ns))
@@ -51,7 +51,7 @@ class Retention:
             try:
                 self._tell(self.run(time.time_ns()))
             except OSError as error:
-                _log.warning("Old portraits cannot be deleted (%s): tried again within the hour.", error)
+                _log.warning("Old portraits cannot be deleted (%s). Next try within the hour.", error)
             self._ended.wait(min(_HOUR, self._seconds / 4))
 
     def _tell(self, number: int) -> None:
@@ -66,7 +66,7 @@ class Retention:
                 return 0
             if not name.startswith(f"{INVOCATIONS}/"):
                 return 0 if self._attempts.find(owner)[1] else self._writer.expire(owner, before_ns)
-        except Conflict:  # it is made anew just now
+        except Conflict:  # it is just being made again
             return 0
         self._writer.outbox.delete(name)
         return 1

@@ -1,4 +1,4 @@
-"""What is in work and what came of the rest: for /status, the metrics and the progress bar."""
+"""What is in work and what became of the rest, for /status, the metrics and the progress bar."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from sources.events import Event
 
 
 class Activity:
-    """Hears of every photo that is taken and settled; safe to use from any thread."""
+    """Is told of every photo that is taken and acknowledged. Thread-safe."""
 
     def __init__(self, metrics: Metrics, progress: Progress | None = None) -> None:
         self._metrics, self._progress = metrics, progress
@@ -23,8 +23,8 @@ class Activity:
         with self._lock:
             self._inflight[event.uri] = time.monotonic()
         self._metrics.received(event.source)
-        if event.known is not None:
-            self._metrics.waited(time.monotonic() - event.known)
+        if event.queued_at is not None:
+            self._metrics.waited(time.monotonic() - event.queued_at)
         if self._progress:
             self._progress.taken(event)
 
@@ -38,7 +38,7 @@ class Activity:
             self._progress.settled(event, outcome)
 
     def inflight(self) -> list[dict[str, Any]]:
-        """The photos in work and for how many seconds, longest first."""
+        """The photos in work, and for how many seconds; longest first."""
         now = time.monotonic()
         with self._lock:
             started = dict(self._inflight)

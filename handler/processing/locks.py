@@ -1,4 +1,4 @@
-"""Lets photos through together, a suspect alone, and no photo twice at once."""
+"""Runs photos in parallel, a suspect alone, and no photo twice at the same time."""
 
 import threading
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class PhotoLocks:
-    """Many may pass `together`; whoever passes `alone` waits until nobody is inside, and keeps the others out."""
+    """A readers-writer lock (`together`, `alone`) and a set of the photos in work."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -15,7 +15,7 @@ class PhotoLocks:
         self._paths: set[str] = set()
 
     def enter(self, path: str) -> bool:
-        """False where that photo is inside already; else it is until it leaves."""
+        """Add the photo to those in work; false if it is in work already."""
         with self._changed:
             there = path in self._paths
             self._paths.add(path)

@@ -1,4 +1,4 @@
-"""One photo from event to outcome. The only place that decides what is final and what is tried again."""
+"""One photo, from event to outcome. The only place that decides what is final and what is tried again."""
 
 import errno
 import logging
@@ -11,10 +11,10 @@ from typing import Final, Protocol
 from handler.config.options import Presets, ResolvedOptions
 from handler.config.settings import CommonSettings
 from handler.outbox.attempts import Attempt, Attempts, InWork
-from handler.outbox.metadata import made_from
+from handler.outbox.metadata import source_metadata
 from handler.outbox.originals import AfterPolicy
 from handler.outbox.photo_version import UNREAD, PhotoVersion
-from handler.outbox.reports import NO_REPORT, ReportStore, StoredReport, known_sums, trusted_stamp, unsettled_stamp
+from handler.outbox.reports import NO_REPORT, ReportStore, StoredReport, done_checksums, trusted_stamp, untrusted_stamp
 from handler.outbox.writer import OutboxWriter
 from handler.processing import report
 from handler.processing.locks import PhotoLocks
@@ -37,11 +37,11 @@ _LONGEST: Final = 60.0
 _ELSEWHERE: Final = Backoff(first=5.0, factor=2.0, longest=_LONGEST)
 _FAILURES: Final = Backoff(first=2.0, factor=2.0, longest=_LONGEST)
 _NEVER: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
-"""Errors that trying again each minute does not cure."""
+"""errno values that a retry does not fix."""
 
 
 class Pool(Protocol):
-    """Where photos are worked on; see `handler.workers.pool.ModelPool`."""
+    """Processes photos; see `handler.workers.pool.ModelPool`."""
 
     def run(self, job: Job) -> Reply: ...
 
@@ -63,7 +63,7 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """Callable: Event -> Outcome. Never raises for a photo's sake."""
+    """Callable: Event -> Outcome. No photo makes it raise."""
 
     inbox: AnyStore
     report_store: ReportStore
@@ -77,13 +77,13 @@ class Process:
     limits: Limits
     max_attempts: int
     most_attempts: Callable[[], int | None] = lambda: None
-    """How often a queue hands a photo out, where one does and says so: its report must come before."""
+    """How often the queue delivers a photo at most, if there is a queue: the report must be written before that."""
 
     @classmethod
     def between(
         cls, inbox: AnyStore, outbox: AnyStore, attempts: Attempts, pool: Pool, settings: CommonSettings
     ) -> "Process":
-        """As the settings say."""
+        """The one way to make it: between two stores, as the settings say."""
         return cls(
             inbox=inbox,
             report_store=ReportStore(outbox),
@@ -102,21 +102,21 @@ class Process:
         if not self.locks.enter(event.path):
             return Failed("conflict", "it is in work already", _SOON)
         try:
-            return self._in_turn(event)
+            return self._with_lock(event)
         finally:
             self.locks.leave(event.path)
 
-    def _in_turn(self, event: Event) -> Outcome:
+    def _with_lock(self, event: Event) -> Outcome:
         alone = self.attempts.is_suspect(event.path)
         with self.locks.alone() if alone else self.locks.together():
             return self._guarded(event, alone=alone)
 
     def _guarded(self, event: Event, *, alone: bool) -> Outcome:
-        """Faults of inbox, outbox and pool are nobody's attempt: the photo is taken back and tried later."""
+        """Faults of inbox, outbox and pool cost no attempt: the photo is given back and tried later."""
         try:
             return self._attempt(event, alone=alone)
         except InWork as error:
-            # not each second: a queue counts how often a message was handed out
+            # not each second: a queue counts how often it delivers a message
             outcome = Failed("conflict", str(error), _ELSEWHERE.after(event.attempt))
         except Conflict as error:
             outcome = Failed("conflict", str(error), _SOON)
@@ -126,12 +126,12 @@ class Process:
             outcome = Failed("outbox_unavailable", str(error), _later(event))
         except Exception:  # noqa: BLE001  # a fault in our own code costs the photo an attempt, and no thread
             return self._own_fault(event, alone=alone)
-        return self._given_back(event, outcome)
+        return self._give_back(event, outcome)
 
-    def _given_back(self, event: Event, outcome: Failed) -> Failed:
+    def _give_back(self, event: Event, outcome: Failed) -> Failed:
         try:
             self.attempts.release(event.path, self.writer.tidy)
-        except OSError as error:  # the outbox is full or away; the marker that stands counts nothing by itself
+        except OSError as error:  # the outbox is full or away; a marker that is left counts no attempt by itself
             return Failed(outcome.reason, f"{outcome.error}; {error}", outcome.retry_in)
         return outcome
 
@@ -140,7 +140,7 @@ class Process:
         trace = traceback.format_exc(limit=-8)
         try:
             return self._failure(self._begin(event, None, alone=alone), "processing_error", trace)
-        except Exception:  # noqa: BLE001  # it cannot even be counted: as rarely as possible, then
+        except Exception:  # noqa: BLE001  # it cannot even be counted: tried again as rarely as possible
             _log.exception("photo.error", extra={"uri": event.uri})
             return Failed("processing_error", trace, _LONGEST)
 
@@ -159,10 +159,10 @@ class Process:
             return self._failure(task, "processing_crashed", str(error))
         except WorkerTimedOut as error:
             return self._failure(task, "processing_timed_out", str(error))
-        return self._settled(task, reply)
+        return self._conclude(task, reply)
 
     def _done_already(self, event: Event, found: StoredReport) -> PhotoVersion | None:
-        """Which version of the photo is done, found without a marker, a worker or a write; None: process the photo."""
+        """The photo's version if it is done, found without a marker, a worker or a write; None: process the photo."""
         if self.after.acts or self.attempts.is_marked(event.path):
             return None
         try:
@@ -171,12 +171,12 @@ class Process:
             return None
 
     def _begin(self, event: Event, found: StoredReport | None, *, alone: bool) -> _Task:
-        """Mark the photo, and read its report where what was `found` may have changed since.
+        """Mark the photo, and read its report unless what was `found` before still holds.
 
-        A report must not be missed that another service writes just before the marker. Where none stood, and no marker
-        either, it is not asked for again: the other service would have to begin, publish, report and remove its marker
-        between two requests of this one. Should that happen, this one's image or report is refused, because each is
-        written only where nothing stands; what it did write is removed, and the photo is compared again.
+        A report that another service wrote just before the marker must not be missed. But if there was neither a report
+        nor a marker, the report is not read again: the other service would have had to publish, report and remove its
+        marker between two requests of this one. If that does happen, this one's first image or its report is refused,
+        because each is written only if nothing is there; what it did write is deleted, and the photo is compared again.
         """
         attempt = self.attempts.begin(event.path, alone=alone)
         if found is None or found != NO_REPORT or not attempt.clean:
@@ -184,16 +184,16 @@ class Process:
         return _Task(event, attempt, found)
 
     def _job(self, task: _Task) -> Job:
-        return Job(self.inbox, task.path, self.base, self.presets, self.limits, known_sums(task.replaces.content))
+        return Job(self.inbox, task.path, self.base, self.presets, self.limits, done_checksums(task.replaces.content))
 
-    def _settled(self, task: _Task, reply: Reply) -> Outcome:
+    def _conclude(self, task: _Task, reply: Reply) -> Outcome:
         match reply:
             case Processed():
-                return self._over(task, self._processed(task, reply))
+                return self._finish(task, self._processed(task, reply))
             case Rejected():
-                return self._over(task, self._rejected(task, reply))
+                return self._finish(task, self._rejected(task, reply))
             case Skipped():
-                return self._over(task, self._skipped(task, reply))
+                return self._finish(task, self._skipped(task, reply))
             case Vanished():
                 if not task.attempt.clean:
                     self.writer.tidy(task.path)
@@ -203,24 +203,23 @@ class Process:
                 return self._failure(task, reason, error)
             case Failed(reason):
                 wait = _SOON if reason == "changed" else _later(task.event)
-                return self._given_back(task.event, replace(reply, retry_in=wait))
+                return self._give_back(task.event, replace(reply, retry_in=wait))
 
-    def _over(self, task: _Task, outcome: Outcome) -> Outcome:
-        """Its report stands. Where the photo is another one by now, dates may hide that, and a marker stands for it."""
-        # a folder's dates tell the next rescan
+    def _finish(self, task: _Task, outcome: Outcome) -> Outcome:
+        """The report is written. A photo that was replaced meanwhile gets a marker, because dates may hide it."""
+        # in a folder, dates tell the next rescan
         if outcome.version and self.inbox.version(task.path) not in (None, outcome.version):
-            self.attempts.anew(task.path)
+            self.attempts.mark_replaced(task.path)
             return Failed("conflict", "the photo was replaced while it was processed", _SOON)
         self.attempts.done(task.path)
         return outcome
 
     def _skipped(self, task: _Task, reply: Skipped) -> Skipped:
-        report = task.replaces.content
-        done = report is not None and report.get("outcome") == "done"
+        done = (task.replaces.content or {}).get("outcome") == "done"
         if not task.attempt.first:
             self.writer.tidy(task.path)
         with self._locked(task):
-            if not (done and self._acted(task.event, reply.seen)):
+            if not (done and self._apply_after(task.event, reply.seen)):
                 self._restamp(task.event, reply.seen, task.replaces.version)
         return reply
 
@@ -239,26 +238,26 @@ class Process:
         if not self.after.acts:
             self._commit(task, seen, text)
             return
-        # until the photo is taken out: a service that dies before that leaves it to be found again
-        unsettled = unsettled_stamp(seen.changed_ns, self.report_store.granularity)
+        # until the photo has left the inbox: if the service dies before that, the photo is found again
+        unsettled = untrusted_stamp(seen.changed_ns, self.report_store.granularity)
         version = self.writer.commit(
             task.path, text, replaces=task.replaces, changed_ns=unsettled, clean=task.attempt.clean
         )
-        if not self._acted(task.event, seen):
+        if not self._apply_after(task.event, seen):
             self._restamp(task.event, seen, version)
 
     def _locked(self, task: _Task) -> AbstractContextManager[None]:
         return self.writer.locked(task.path, task.replaces, exclusive=task.attempt.is_exclusive())
 
-    def _acted(self, event: Event, seen: PhotoVersion) -> bool:
-        """Whether the photo was, or may yet be, taken out of the inbox; else it stays there, and is settled."""
+    def _apply_after(self, event: Event, seen: PhotoVersion) -> bool:
+        """Whether the photo has left the inbox, or may do so yet; else it stays there and counts as done."""
         try:
             if self.after.acts:
                 self.after.act(event.path, seen.checksums)
             return self.after.takes
         except (Conflict, OSError) as error:
             level = logging.ERROR if isinstance(error, OSError) else logging.WARNING
-            _log.log(level, "after.failed", extra={"uri": event.uri, "after": self.after.what, "why": str(error)})
+            _log.log(level, "after.failed", extra={"uri": event.uri, "after": self.after.action, "why": str(error)})
             return isinstance(error, OSError) and error.errno not in _NEVER
 
     def _rejected(self, task: _Task, reply: Rejected) -> Rejected:
@@ -270,7 +269,7 @@ class Process:
         return reply
 
     def _failure(self, task: _Task, reason: str, error: str) -> Outcome:
-        """A counted failure: tried again with growing pauses, or reported when the attempts are used up."""
+        """Count a failed attempt. The photo is tried again after a growing pause, or reported when none is left."""
         count = self.attempts.failed(task.path, error, reason)
         if count < self._limit():
             return Failed(reason, error, _FAILURES.after(count))
@@ -285,10 +284,10 @@ class Process:
         with self._locked(task):
             self.attempts.reporting(task.path, task.replaces.version)
             self._commit(task, seen, report.failed(task.event, seen, reason, error, number))
-        return self._over(task, Failed(reason, error, seen=seen))
+        return self._finish(task, Failed(reason, error, seen=seen))
 
     def _look(self, task: _Task) -> PhotoVersion:
-        """What the report of a photo that could not be processed says of its content."""
+        """What a report can say about the content of a photo that could not be processed."""
         try:
             return self.pool.look(self._job(task)).seen
         except (WorkerDied, WorkerTimedOut):
@@ -300,20 +299,20 @@ class Process:
             text,
             replaces=task.replaces,
             changed_ns=self._stamp(seen),
-            about=self._about(task.event, seen),
+            metadata=self._metadata(task.event, seen),
             clean=task.attempt.clean,
         )
 
     def _restamp(self, event: Event, seen: PhotoVersion, version: str | None) -> None:
-        self.report_store.restamp(event.path, self._stamp(seen), version, self._about(event, seen))
+        self.report_store.restamp(event.path, self._stamp(seen), version, self._metadata(event, seen))
 
-    def _about(self, event: Event, seen: PhotoVersion) -> dict[str, str]:
-        """Of an object that could not be read only the event tells the version."""
+    def _metadata(self, event: Event, seen: PhotoVersion) -> dict[str, str]:
+        """If the object could not be read, only the event has its version."""
         unread = (event.version,) if self.inbox.has_etags and event.version else ()
-        return made_from(seen.etags or unread)
+        return source_metadata(seen.etags or unread)
 
     def _stamp(self, seen: PhotoVersion) -> int:
-        if seen.etags:  # they tell one content from another, however soon it followed
+        if seen.etags:  # etags differ for different contents, however soon one followed the other
             return seen.changed_ns
         return trusted_stamp(seen.changed_ns, seen.read_at_ns, self.report_store.granularity)
 

@@ -13,7 +13,7 @@ Outputs = Sequence[Sequence[Mapping[str, Any]]]
 
 
 def done(event: Event, reply: Processed, outputs: Outputs, attempt: int) -> Report:
-    """`outputs` holds the named files of each portrait, from left to right."""
+    """The report on a photo with portraits. `outputs`: each portrait's files, from left to right."""
     facts, first = reply.result.facts, reply.result.portraits[0].facts
     return {
         "outcome": "done",

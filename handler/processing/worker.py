@@ -1,4 +1,4 @@
-"""The loop: slot first, then pull. The only place that settles an event."""
+"""The loop: take a slot, then pull an event. The only place that acknowledges events."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from sources.events import Event, Source
 
 
 class Progress(Protocol):
-    """Hears of every photo that is taken and settled."""
+    """Is told of every photo that is taken and acknowledged."""
 
     def taken(self, event: Event) -> None: ...
 
@@ -23,7 +23,7 @@ def _at_once() -> None:
 
 
 class Workers:
-    """`slots` threads; each pulls an event when it has nothing else to do, and keeps it until it is settled."""
+    """`slots` threads; each pulls an event when it is free, and holds its slot until the event is acknowledged."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Workers:
         slots: int,
         gate: Callable[[], None] = _at_once,
     ) -> None:
-        """`gate` returns when another event may be pulled."""
+        """`gate` blocks until another event may be pulled."""
         self._source, self._process, self._progress, self._gate = source, process, progress, gate
         self._pull = threading.Lock()
         self._events: Iterator[Event] | None = None
@@ -41,7 +41,7 @@ class Workers:
         self._threads = [self._thread(f"slot-{number}") for number in range(slots)]
 
     def _thread(self, name: str) -> threading.Thread:
-        """What it logs belongs to whoever made it."""
+        """Its log lines go where those of its creator go."""
         return threading.Thread(target=copy_context().run, args=[self._slot], name=name)
 
     def start(self) -> None:
@@ -50,17 +50,17 @@ class Workers:
             thread.start()
 
     def begun(self) -> bool:
-        """Whether `start` came so far."""
+        """Whether `start` was called."""
         return bool(self._started())
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Whether all slots have ended within that time (for each of them); see `lost` for whether that is well."""
+        """Whether all slots have ended, waiting so long for each of them; `lost` says whether they ended well."""
         for thread in self._started():
             thread.join(seconds)
         return not any(thread.is_alive() for thread in self._started())
 
     def lost(self) -> int:
-        """Slots that ended though the source had not: a fault of ours."""
+        """How many slots ended although the source did not: our own fault."""
         return sum(not thread.is_alive() and thread not in self._well_ended for thread in self._started())
 
     def _started(self) -> list[threading.Thread]:

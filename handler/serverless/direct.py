@@ -142,9 +142,9 @@ class Inline:
 def _put(outbox: Outbox, name: str, data: bytes) -> None:
     """Also where the same call came before: Lambda tries those again that nobody waits for."""
     try:
-        outbox.write(name, data, about=provenance(_PATH))
+        outbox.write(name, data, metadata=provenance(_PATH))
     except Conflict:
-        outbox.write(name, data, replaces=outbox.read(name).version, about=provenance(_PATH))
+        outbox.write(name, data, replaces=outbox.read(name).version, metadata=provenance(_PATH))
 
 
 def _in_base64(_: str, picture: Picture) -> dict[str, str]:

@@ -44,4 +44,4 @@ class Recovery:
 
     def _is_work(self, path: str) -> bool:
         """Whether the photo is there, and no report stands for what it is now."""
-        return self._inbox.exists(path) and not self._report_store.is_settled(path, last_changed(self._inbox, path))
+        return self._inbox.exists(path) and not self._report_store.is_done(path, last_changed(self._inbox, path))

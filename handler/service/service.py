@@ -106,7 +106,7 @@ class Service:
             inbox,
             settle_seconds=self._settings.settle_seconds,
             rescan_seconds=self._settings.rescan_seconds,
-            settled_in=self._report_store.settled_in,
+            done_in=self._report_store.done_in,
             is_complete=is_complete,
             once=once,
             on_count=self._counted,

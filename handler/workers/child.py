@@ -1,4 +1,4 @@
-"""What runs inside a model worker's process: load everything once, then one photo at a time."""
+"""Runs in a model worker's process: loads everything once, then processes one photo at a time."""
 
 import functools
 import hashlib
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelWorker:
-    """A studio that answers jobs; see `handler.workers.process.Loaded`."""
+    """A pipeline that answers jobs; see `handler.workers.process.Loaded`."""
 
     portrait_pipeline: "PortraitPipeline"
 
@@ -43,8 +43,7 @@ class ModelWorker:
 
 
 def import_libraries(*, restoring: bool) -> None:
-    """What `load` would import, before there is a kit. All of it in one thread: imports of several wait for each other
-    in a circle."""
+    """Import what `load` needs, before there is a model set. In one thread: imports of several threads may deadlock."""
     prepare()
     from pipeline import pipeline  # noqa: F401, PLC0415  # rembg, onnxruntime and dlib stay out of the service
 
@@ -53,7 +52,7 @@ def import_libraries(*, restoring: bool) -> None:
 
 
 def load(model_set: ModelSet) -> ModelWorker:
-    """All models of this process. ModelError where one does not load, whatever the reason: /ready has to tell it."""
+    """Load all models of this process. ModelError if one does not load, whatever the reason: /ready reports it."""
     stderr.as_log_lines()
     prepare()
     try:
@@ -67,12 +66,12 @@ def load(model_set: ModelSet) -> ModelWorker:
 
 
 def answer(job: Job, portrait_pipeline: "PortraitPipeline") -> Reply:
-    """What this studio makes of the photo. Always a reply."""
+    """Process the photo. Never raises."""
     return answered(job, functools.partial(_processed, portrait_pipeline))
 
 
 def look(job: Job) -> Reply:
-    """Only read the photo, for a report that says nothing else of it. Skipped, also where it cannot be read."""
+    """Only read the photo, for a report without portraits. Skipped, even if it cannot be read."""
     read_at = time.time_ns()
     reply = answered(job, lambda _job, _photo, _sidecar, seen: Skipped(seen=seen))
     if isinstance(reply, Failed) and reply.reason != "changed":
@@ -81,7 +80,7 @@ def look(job: Job) -> Reply:
 
 
 def answered(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Reply]) -> Reply:
-    """What `use` makes of photo and sidecar, unless they are what is `known` or cannot be read. Always a reply."""
+    """Read photo and sidecar and call `use`, unless they are done already or cannot be read. Never raises."""
     try:
         return _read(job, use)
     except FileNotFoundError:
@@ -104,7 +103,7 @@ def _read(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Reply]
     except TooLarge as error:
         return _too_large(job, error, sidecar, read_at)
     seen = _seen(photo, sidecar, read_at)
-    return Skipped(seen=seen) if seen.checksums == job.known else use(job, photo, sidecar, seen)
+    return Skipped(seen=seen) if seen.checksums == job.done_checksums else use(job, photo, sidecar, seen)
 
 
 def _processed(
@@ -121,7 +120,7 @@ def _processed(
 
 
 def resolved_for(job: Job, photo: Blob, sidecar: Blob | None) -> ResolvedOptions:
-    """The photo's options. PhotoRejected where they are not right, or where the photo says that it is a result."""
+    """The photo's options. PhotoRejected if they are invalid, or if the photo is one of our own results."""
     if is_own(photo.metadata):
         raise PhotoRejected("own_output", "its metadata says so")
     options = options_in(photo.metadata)
@@ -163,7 +162,7 @@ def _too_large(job: Job, error: TooLarge, sidecar: Blob | None, read_at: int) ->
     checksums = Checksums(None, error.size, _sha256(sidecar) if sidecar else None)
     newest = max(error.changed_ns, sidecar.changed_ns if sidecar else 0)
     seen = PhotoVersion(checksums, newest, read_at, _etags(error.etag, sidecar))
-    if checksums == job.known:
+    if checksums == job.done_checksums:
         return Skipped(seen=seen)
     limit = job.limits.max_bytes
     detail = f"{error.size:,} bytes; the limit is {limit:,}, set by FACECRAFT_MAX_UPLOAD_SIZE_MB"

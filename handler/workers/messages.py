@@ -11,14 +11,14 @@ from sources.stores.base import Store
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One photo to process; it is skipped if its content is still `known`, which is what its report is about."""
+    """One photo to process; it is skipped if it still has the `done_checksums`, those in its report."""
 
     inbox: Store
     path: str
     base: ResolvedOptions
     presets: Presets
     limits: Limits
-    known: Checksums | None = None
+    done_checksums: Checksums | None = None
 
 
 Reply = Processed | Skipped | Vanished | Rejected | Failed

@@ -79,4 +79,4 @@ class BucketSource(ScanningSource):
         if item.by_rescan:
             self._count("rescan_found", 1)
         source = "webhook" if item.announced else "poll"
-        return Event(self._uri(item.path), item.path, item.version, item.attempt, known=item.known, source=source)
+        return Event(self._uri(item.path), item.path, item.version, item.attempt, queued_at=item.known, source=source)

@@ -13,7 +13,7 @@ from sources.scanning.batch import Batch, ReportsAway
 Settled = Callable[[str, int], bool]
 """(file name, newest ctime in ns of photo and sidecar) -> whether a report with that stamp stands."""
 
-SettledIn = Callable[[str], Settled]
+DoneIn = Callable[[str], Settled]
 """(folder below the root, "" for the root) -> the predicate for its files; asked once per folder and scan."""
 
 _BATCH = 1000
@@ -29,10 +29,10 @@ class FolderScanner:
 
     remedy: Final = "mount it or make it readable"
 
-    def __init__(self, root: str, settled_in: SettledIn, before: Callable[[str], None] = _nothing) -> None:
+    def __init__(self, root: str, done_in: DoneIn, before: Callable[[str], None] = _nothing) -> None:
         """`before` is called with each folder before it is listed."""
         self.root = root
-        self._settled_in = settled_in
+        self._done_in = done_in
         self._before = before
         self._unreadable: set[str] = set()
 
@@ -56,7 +56,7 @@ class FolderScanner:
 
     def _settled(self, folder: str) -> Settled:
         try:
-            return self._settled_in(folder)
+            return self._done_in(folder)
         except OSError as error:
             raise ReportsAway(str(error)) from error
 

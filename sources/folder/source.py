@@ -10,7 +10,7 @@ from pathlib import Path
 from sources.events import Event
 from sources.filters import ignored_folder, ignored_name, photo_of, why_folder_ignored, why_ignored
 from sources.folder.changes import ChangeKind, OnChange
-from sources.folder.scanner import FolderScanner, SettledIn
+from sources.folder.scanner import DoneIn, FolderScanner
 from sources.folder.snapshot import FileSnapshot, IsComplete, NotAPhoto, is_complete_file, take_snapshot
 from sources.folder.watcher import FolderWatcher
 from sources.scanning.backlog import Backlog, BacklogItem
@@ -34,7 +34,7 @@ class FolderSource(ScanningSource):
         *,
         settle_seconds: float,
         rescan_seconds: float,
-        settled_in: SettledIn,
+        done_in: DoneIn,
         is_complete: IsComplete,
         once: bool = False,
         most: int = 100_000,
@@ -43,10 +43,10 @@ class FolderSource(ScanningSource):
         watcher: Callable[[str, OnChange], FolderWatcher] = FolderWatcher,
     ) -> None:
         place = os.fspath(root.absolute())
-        self._settled_in, self._is_complete = settled_in, is_complete
+        self._done_in, self._is_complete = done_in, is_complete
         self._watcher = watcher(place, self._heard)
         backlog = Backlog(settle_seconds, sys.maxsize if once else most)
-        scanner = FolderScanner(place, settled_in, self._watcher.watch_folder)
+        scanner = FolderScanner(place, done_in, self._watcher.watch_folder)
         super().__init__(scanner, None if once else self._watcher, backlog, rescan_seconds, clock, on_count)
 
     @property
@@ -87,7 +87,9 @@ class FolderSource(ScanningSource):
         if item.by_rescan:
             self._count("rescan_found", 1)
             self._watcher.missed(item.path)
-        return Event(file_uri(f"{self._root}/{item.path}"), item.path, snapshot.version, item.attempt, known=item.known)
+        return Event(
+            file_uri(f"{self._root}/{item.path}"), item.path, snapshot.version, item.attempt, queued_at=item.known
+        )
 
     def _ready(self, item: BacklogItem, snapshot: FileSnapshot) -> bool:
         if self._backlog.ripe(item, snapshot, self._clock()):
@@ -111,7 +113,7 @@ class FolderSource(ScanningSource):
     def _settled(self, path: str, snapshot: FileSnapshot) -> bool:
         folder, _, name = path.rpartition("/")
         try:
-            return self._settled_in(folder)(name, snapshot.changed_ns)
+            return self._done_in(folder)(name, snapshot.changed_ns)
         except OSError as error:  # its report is asked for by name before any work, so doubt costs one look
             _log.warning("Whether %r is settled cannot be told (%s): it is looked at again.", path, error)
             return False

@@ -1,4 +1,4 @@
-"""Locks, temporaries and whole-or-nothing placing of files, below open folders (dir_fd)."""
+"""Locks, temporary files and atomic placement of files, relative to open folders (dir_fd)."""
 
 import errno
 import fcntl
@@ -19,7 +19,7 @@ _CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEX
 
 
 def _try_lock(fd: int, kind: int) -> bool:
-    """False where someone else holds it; true also where the file system knows no locks (there is nobody to ask)."""
+    """False if someone else holds it. True also where the file system has no locks: there is nobody to ask."""
     try:
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -32,7 +32,7 @@ def _try_lock(fd: int, kind: int) -> bool:
 
 @contextmanager
 def lock(folder: int, name: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Hold the lock file `name`; TimeoutError after `seconds`. It stays for the next holder: removing it would race."""
+    """Hold the lock file `name`; TimeoutError after `seconds`. The file stays, because removing it would race."""
     fd = os.open(name, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
     try:
         _wait_for_lock(fd, name, seconds)
@@ -52,10 +52,10 @@ def _wait_for_lock(fd: int, name: str, seconds: float) -> None:
         time.sleep(0.005)
 
 
-def claim(folder: int, name: str) -> int:
-    """Create `name` and hold its lock; gives the descriptor. As long as that is open, `is_held` says true everywhere.
+def create_locked(folder: int, name: str) -> int:
+    """Create `name` and lock it; returns the open descriptor. While that is open, `is_locked` is true everywhere.
 
-    The kernel lets the lock go when the process dies, also in another container, where its pid would mean nothing.
+    The kernel releases the lock when the process dies, even in another container, where a pid would mean nothing.
     """
     while True:
         fd = os.open(name, _CREATE, 0o666, dir_fd=folder)
@@ -67,8 +67,8 @@ def claim(folder: int, name: str) -> int:
             os.unlink(name, dir_fd=folder)
 
 
-def is_held(folder: int, name: str) -> bool:
-    """Whether a living process holds what it made with `claim`; false where nothing of that name stands."""
+def is_locked(folder: int, name: str) -> bool:
+    """Whether a living process holds the lock of `create_locked`; false if there is no such file."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except FileNotFoundError:
@@ -79,8 +79,8 @@ def is_held(folder: int, name: str) -> bool:
         os.close(fd)
 
 
-def reap(folder: int, name: str) -> bool:
-    """Remove what a dead process left of `claim`; false where it is held, or gone already."""
+def remove_unlocked(folder: int, name: str) -> bool:
+    """Remove what a dead process left of `create_locked`; false if it is locked or does not exist."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except FileNotFoundError:
@@ -97,8 +97,8 @@ def reap(folder: int, name: str) -> bool:
 
 @contextmanager
 def temporary(folder: int, name: str, data: bytes, *, stamp_ns: int | None = None, sync: bool = True) -> Iterator[int]:
-    """A claimed file that holds `data` (synced, with the given mtime); what is left of its name goes at the end."""
-    fd = claim(folder, name)
+    """A locked temporary file with `data`, synced, with the given mtime. Its name, if left, is removed at the end."""
+    fd = create_locked(folder, name)
     try:
         _write_all(fd, data)
         if stamp_ns is not None:
@@ -126,17 +126,17 @@ Guard = Callable[[], AbstractContextManager[None]]
 
 
 def place_new(source: Location, target: Location, guard: Guard, *, link: Link = os.link) -> None:
-    """Give the file its final name, only where nothing stands; else Conflict.
+    """Give the file its final name. Conflict if that exists.
 
-    Where the file system has no hard links (FAT, some network and FUSE mounts) the look and the rename happen inside
-    `guard`, a lock: whole still, and safe among all services on this outbox, but not against other programs.
+    Where the file system has no hard links (FAT, some network and FUSE mounts), check and rename happen inside `guard`,
+    a lock: still atomic, and safe among all services on this outbox, but not against other programs.
     """
     try:
         link(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0], follow_symlinks=False)
     except FileExistsError:
-        # the answer to a link that was sent twice over a network may be lost: then it is our own file that stands there
+        # a network mount may send a link twice and lose the first answer: then our own file is there
         if os.stat(source[1], dir_fd=source[0]).st_nlink == 1:
-            raise Conflict(f"{target[1]!r} stands already") from None
+            raise Conflict(f"{target[1]!r} exists already") from None
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
@@ -153,25 +153,27 @@ def _rename_new(source: Location, target: Location) -> None:
     except FileNotFoundError:
         replace(source, target)
     else:
-        raise Conflict(f"{target[1]!r} stands already")
+        raise Conflict(f"{target[1]!r} exists already")
 
 
 def replace(source: Location, target: Location) -> None:
-    """Give the file its final name, whatever file stands there."""
+    """Give the file its final name, replacing any file there."""
     os.replace(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0])
 
 
 def move(source: Location, target: Location, is_meant: Callable[[os.stat_result], bool]) -> None:
-    """Within one file system, never over another file, durable there before it goes here. OSError where that cannot be.
+    """Move within one file system, never over another file. Durable at the target before it leaves the source.
 
-    Conflict, and nothing goes, where the file is not what was meant.
+    Raises:
+        Conflict: The file is not what was meant, or the target exists. Nothing was moved.
+        OSError: It cannot be moved.
     """
-    if not os.access(".", os.W_OK, dir_fd=source[0]):  # told before a copy is made that would stay
-        raise PermissionError(errno.EACCES, "cannot be taken out of its folder: make that writable", source[1])
+    if not os.access(".", os.W_OK, dir_fd=source[0]):  # checked before a copy is made that would stay
+        raise PermissionError(errno.EACCES, "cannot be removed from its folder: make the folder writable", source[1])
     try:
         os.link(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0], follow_symlinks=False)
     except FileExistsError:
-        raise Conflict(f"{target[1]!r} stands already") from None
+        raise Conflict(f"{target[1]!r} exists already") from None
     sync_folder(target[0])
     moved = os.stat(target[1], dir_fd=target[0], follow_symlinks=False)
     if not is_meant(moved):
@@ -183,7 +185,7 @@ def move(source: Location, target: Location, is_meant: Callable[[os.stat_result]
 
 
 def sync_folder(folder: int) -> None:
-    """Make the names in it durable, where the file system can."""
+    """Make the names in it durable, if the file system can."""
     try:
         os.fsync(folder)
     except OSError as error:
@@ -192,18 +194,18 @@ def sync_folder(folder: int) -> None:
 
 
 def version_of(found: os.stat_result) -> str:
-    """What `Store.write` compares: mtime, size and ctime."""
-    # no inode: some network and FUSE mounts give a file a new one whenever they look at it
+    """The version that `Store.write` compares: mtime, size and ctime."""
+    # without the inode: some network and FUSE mounts give a file a new one on each stat
     return f"{found.st_mtime_ns}-{found.st_size}-{found.st_ctime_ns}"
 
 
 def is_content(found: os.stat_result, version: str) -> bool:
-    """As far as a link, which changes the ctime, lets it be seen."""
+    """Whether it has the content of that version. The ctime is not compared: a link changes it."""
     return version_of(found).rpartition("-")[0] == version.rpartition("-")[0]
 
 
 def check_version(place: Location, version: str) -> None:
-    """Conflict where another version stands there, or nothing."""
+    """Conflict if another version is there, or nothing."""
     try:
         found = os.stat(place[1], dir_fd=place[0], follow_symlinks=False)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Clients of S3 and SQS, and of servers that speak like them, set up by boto3's own variables and files."""
+"""Clients for S3 and SQS, and for compatible servers, configured by boto3's own variables and files."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -8,22 +8,22 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 _CONNECT_SECONDS: Final = 10
-_READ_SECONDS: Final = 20  # five tries at a server that never answers are over before a photo's time limit is
+_READ_SECONDS: Final = 20  # five tries at a server that never answers end before a photo's time limit
 _CONNECTIONS: Final = 64
 _REGIONS: Final = ["AWS_DEFAULT_REGION", "AWS_REGION"]
-"""boto3 reads the first alone; Lambda and ECS set the second."""
+"""boto3 reads only the first; Lambda and ECS set the second."""
 
 
 NO_CREDENTIALS: Final = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
 
 
 class AwsSettingsError(Exception):
-    """boto3's own variables and files make no client; the message says which one, and what to write."""
+    """No client can be made from boto3's variables and files; the message says which one is wrong and what to write."""
 
 
 @cache
 def client(service: str) -> "BaseClient":
-    """One client a process, for all its threads; retries are boto3's own. AwsSettingsError."""
+    """The process's one client, for all its threads; boto3 retries by itself. May raise AwsSettingsError."""
     import botocore.config  # noqa: PLC0415 - a third of a second that a service on folders need not pay
 
     config = botocore.config.Config(
@@ -33,7 +33,7 @@ def client(service: str) -> "BaseClient":
 
 
 def made(service: str, config: "Config", region: str | None = None) -> "BaseClient":
-    """A client of one's own; `region` is stronger than the variables. AwsSettingsError."""
+    """A new client; `region` overrides the variables. May raise AwsSettingsError."""
     import boto3  # noqa: PLC0415 - as above
     import botocore.exceptions as wrong  # noqa: PLC0415 - as above
     import botocore.session  # noqa: PLC0415 - as above

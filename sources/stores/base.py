@@ -1,4 +1,4 @@
-"""What a store of photos and results is: its contract, its values and its errors."""
+"""The contract of a store of photos and results: its protocols, values and errors."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 STATE: Final = ".facecraft"
-"""Our own folder in the outbox: temporaries, locks, attempts. No listing of a store shows it."""
+"""Our own folder in the outbox: temporaries, locks, attempts. Listings leave it out."""
 
 
 class Unavailable(OSError):
-    """The whole store is away, or lets us in no more: that says nothing of any path."""
+    """The whole store cannot be reached or no longer lets us in: this says nothing about any path."""
 
 
 class Conflict(Exception):
-    """Someone else wrote this path first: read what stands there and compare again."""
+    """Someone else wrote this path first: read what is there now and compare again."""
 
 
 class TooLarge(Exception):
-    """The object holds more bytes than the caller's limit; nothing of it was kept.
+    """The file or object has more bytes than the caller's limit; nothing of it was kept.
 
-    `size` is what it says it holds, `changed_ns` when it last changed, `etag` an object's.
+    Attributes:
+        size: Its size in bytes, as far as known.
+        changed_ns: When it last changed, in ns since 1970.
+        etag: An object's etag; None for files.
     """
 
     def __init__(self, size: int, changed_ns: int, etag: str | None = None) -> None:
@@ -33,9 +36,13 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """What lay at a path: bytes, the version that `Store.write` compares, when it last changed (ns since 1970).
+    """The content of a path.
 
-    `metadata` is what an object's uploader said of it, by names in lower case; files have none.
+    Attributes:
+        data: All bytes.
+        version: What `Store.write` compares.
+        changed_ns: When it last changed, in ns since 1970.
+        metadata: An object's user metadata, with names in lower case; None for files.
     """
 
     data: bytes
@@ -46,7 +53,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """What a listing tells of one file or object; `etag`: its version; `changed_ns` as in `Blob`."""
+    """One file or object of a listing. `etag` is its version, `changed_ns` as in `Blob`."""
 
     path: str
     etag: str
@@ -55,54 +62,66 @@ class ListedObject:
 
 
 class Store(Protocol):
-    """Bytes under paths with `/` between the parts, below one root and never outside, whatever a path or a link says.
+    """Bytes by path, with `/` between a path's parts. Never leaves its root, whatever a path or a link says.
 
-    One implementation for files, one for S3; used at both ends. Picklable, so that a worker process reads for itself.
+    Files and S3 have one implementation each, which serves as inbox and as outbox. It can be pickled: worker processes
+    read for themselves.
     """
 
     @property
     def has_etags(self) -> bool:
-        """Whether versions are etags: equal ones mean equal contents, whatever the dates say."""
+        """Whether versions are etags: equal etags mean equal contents, whatever the dates say."""
 
     def uri(self, path: str) -> str:
-        """`file:///...` (percent-encoded, bytes that are not UTF-8 too) or `s3://bucket/key` (plain)."""
+        """`file:///...` (percent-encoded, including bytes that are not UTF-8) or `s3://bucket/key` (plain)."""
 
     def read(self, path: str, limit: int | None = None) -> Blob:
-        """All bytes, of one version. FileNotFoundError, PermissionError, TooLarge (told before and while reading),
-        Conflict when it changed while it was read."""
+        """All bytes of one version.
+
+        Raises:
+            FileNotFoundError: Nothing is there.
+            PermissionError: It may not be read, or leads out of the root.
+            TooLarge: It has more than `limit` bytes. Checked before and while it is read.
+            Conflict: It changed while it was read.
+        """
 
     def exists(self, path: str) -> bool: ...
 
     def version(self, path: str) -> str | None:
-        """As in `Blob`, of what lies there now; None where nothing does."""
+        """The version that is there now, as in `Blob`; None if nothing is there."""
 
     def changed(self, path: str) -> int:
-        """When what lies there last changed (ns since 1970), readable or not; 0 where that cannot be told."""
+        """When it last changed, in ns since 1970, whether it can be read or not; 0 if unknown."""
 
     def write(self, path: str, data: bytes, *, replaces: str | None = None) -> str:
-        """Whole or not at all, durable on return; gives the new version. `replaces=None`: only where nothing stands;
-        `replaces=version`: only where that version stands. Else Conflict."""
+        """Write atomically and durably; returns the new version.
+
+        Raises:
+            Conflict: With `replaces=None`, something is there already; with a version, another one is there, or none.
+        """
 
     def delete(self, path: str, version: str | None = None) -> None:
-        """Gone on return; nothing happens where nothing stood. With a version, only where that one stands, else
-        Conflict."""
+        """Delete it if it exists. Conflict if a version is given and another one is there."""
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """Paths below `prefix`, in no order."""
+        """All paths below `prefix`, in no particular order."""
 
 
 class Lease(Protocol):
-    """Shows all services on an outbox that its holder lives."""
+    """Shows all services on an outbox that its holder is alive."""
 
     def renew(self) -> None:
-        """Hold it again where it was lost or is about to be. OSError where the outbox does not let us."""
+        """Make sure that it is held. OSError if the outbox does not allow it."""
 
     def close(self) -> None:
         """Not held any more."""
 
 
 class Outbox(Store, Protocol):
-    """A store that several services can write results into. Stamps are ns since 1970; see each method."""
+    """A store that several services can write results into.
+
+    Each file or object may carry a stamp: a time in ns since 1970 that the caller chooses.
+    """
 
     @property
     def is_remote(self) -> bool:
@@ -110,8 +129,8 @@ class Outbox(Store, Protocol):
 
     @property
     def conditional(self) -> bool:
-        """Whether the server itself refuses a write whose condition does not hold: then `lock` does nothing, and what
-        `note` wrote is as durable as anything else. OSError where that cannot be found out."""
+        """Whether the server itself refuses a write whose condition does not hold. Then `lock` does nothing, and what
+        `note` writes is as durable as anything else. OSError if this cannot be found out."""
 
     def write(
         self,
@@ -120,43 +139,47 @@ class Outbox(Store, Protocol):
         *,
         replaces: str | None = None,
         stamp_ns: int | None = None,
-        about: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
-        """See Store. `stamp_ns` is written with the content, as a file's mtime or an object's metadata; `about` becomes
-        metadata, where there is any."""
+        """See Store.
+
+        Args:
+            stamp_ns: Stored with the content, as a file's mtime or in an object's metadata.
+            metadata: An object's user metadata; files have none.
+        """
 
     def note(self, path: str, data: bytes, *, replaces: str | None) -> None:
-        """As `write`, but a power cut may take it again."""
+        """As `write`, but a power cut may undo it."""
 
-    def stamp(self, path: str, ns: int, version: str | None = None, about: Mapping[str, str] | None = None) -> None:
-        """Set stamp and metadata as `write` does; with a version, only where that one stands, else Conflict."""
+    def stamp(self, path: str, ns: int, version: str | None = None, metadata: Mapping[str, str] | None = None) -> None:
+        """Set stamp and metadata, as `write` does. Conflict if a version is given and another one is there."""
 
     def stamps(self, folder: str) -> Mapping[str, int]:
-        """The stamps of what lies in one folder, by name; empty where there is no such folder."""
+        """The stamps in one folder, by name; empty if there is no such folder."""
 
     def stamped(self, path: str) -> int | None:
-        """The stamp of one thing; None where nothing lies there."""
+        """The stamp of one path; None if nothing is there."""
 
     def entries(self, prefix: str = "") -> Iterator[ListedObject]:
-        """As `list`, with what the listing tells besides."""
+        """As `list`, with size, version and date."""
 
     def granularity(self) -> int:
-        """How many ns two stamps must differ to be told apart."""
+        """By how many ns two stamps must differ to be distinguishable."""
 
     def lock(self, name: str) -> AbstractContextManager[None]:
-        """Among all services on this outbox one at a time; nothing where conditional writes decide instead."""
+        """A lock among all services on this outbox; does nothing where conditional writes decide instead."""
 
-    def claim(self, path: str) -> Lease:
-        """Make something that shows all others that its maker lives, until it is closed."""
+    def lease(self, path: str) -> Lease:
+        """Take a lease at this path, which shows all others that its holder is alive, until it is closed."""
 
-    def is_claimed(self, path: str) -> bool:
-        """Whether a living process, here or elsewhere, holds it."""
+    def is_leased(self, path: str) -> bool:
+        """Whether a living process, here or elsewhere, holds a lease at this path."""
 
-    def reap(self, path: str) -> bool:
-        """Remove what was made by `claim`, if whoever held it is dead; true if it was removed."""
+    def remove_expired(self, path: str) -> bool:
+        """Remove the lease of a dead holder; true if it was removed."""
 
     def sweep(self) -> int:
-        """Remove the temporaries of dead services; gives their number. Safe beside living ones."""
+        """Remove the temporary files of dead services; returns how many. Safe while other services run."""
 
     def probe(self, probe_ns: int) -> int:
-        """What a stamp reads after it was set so. OSError says why nothing can be written."""
+        """Write a probe with this stamp and return the stamp as stored. OSError if nothing can be written."""

@@ -1,4 +1,4 @@
-"""Files below one folder: the inbox, and the outbox with its atomic, durable writes."""
+"""Files below one folder, with atomic and durable writes."""
 
 import errno
 import os
@@ -20,9 +20,9 @@ from sources.stores.paths import LeadsOut, check_plain, opened_file, opened_fold
 _TEMPORARIES: Final = f"{STATE}/tmp"  # noqa: S108 - not the shared /tmp
 _LOCKS: Final = f"{STATE}/locks"
 _IF_THERE: Final = suppress(FileNotFoundError, NotADirectoryError)
-"""What is missing is nothing; a root that is away is `Unavailable`."""
+"""A missing file is no error; a missing root is `Unavailable`."""
 
-_PROBE_BYTES: Final = 1 << 20  # a portrait and its report: a disk that takes no more than a name is full
+_PROBE_BYTES: Final = 1 << 20  # as much as a portrait and its report: a nearly full disk still takes an empty file
 _PROBE_NS: Final = 1_700_000_001_414_213_562
 _TICKS_NS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
 
@@ -34,10 +34,10 @@ def file_uri(absolute_path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FileStore:
-    """Files below `root`. Links may lead to what lies inside, never out of it. Implements `sources.stores.base.Store`.
+    """Files below `root`. Implements `sources.stores.base.Outbox`.
 
-    What leads out, or is no regular file, is a PermissionError. The root itself is never made: where it is gone,
-    every call is Unavailable.
+    Links may lead to files inside the root, never out of it: that, and anything but a regular file, is a
+    PermissionError. The root itself is never created: while it is missing, every call raises Unavailable.
     """
 
     root: Path
@@ -49,7 +49,7 @@ class FileStore:
         return file_uri(f"{os.path.abspath(self.root)}/{path}")  # noqa: PTH100 - Path.resolve would follow links
 
     def read(self, path: str, limit: int | None = None) -> Blob:
-        """See Store. The version is made of mtime, size and ctime."""
+        """See Store. The version consists of mtime, size and ctime."""
         with opened_file(self.root, path) as fd:
             before = os.fstat(fd)
             data = read_whole(fd, before, limit)
@@ -59,7 +59,7 @@ class FileStore:
         return Blob(data, atomic.version_of(before), before.st_ctime_ns)
 
     def exists(self, path: str) -> bool:
-        """Whether a regular file lies there, inside the root."""
+        """Whether a regular file is there, inside the root."""
         with suppress(LeadsOut), _IF_THERE:
             folder, name = os.path.split(resolve(self.root, path))
             with opened_folder(self.root, folder) as parent:
@@ -73,7 +73,7 @@ class FileStore:
         return None
 
     def changed(self, path: str) -> int:
-        """See Store: the ctime, of the link itself where it is one."""
+        """See Store: the ctime; of a link, its own."""
         folder, name = os.path.split(path)
         with suppress(OSError), opened_folder(self.root, resolve(self.root, folder)) as parent:
             return os.stat(name, dir_fd=parent, follow_symlinks=False).st_ctime_ns
@@ -86,9 +86,9 @@ class FileStore:
         *,
         replaces: str | None = None,
         stamp_ns: int | None = None,
-        about: Mapping[str, str] | None = None,  # noqa: ARG002 - files have no metadata
+        metadata: Mapping[str, str] | None = None,  # noqa: ARG002 - files have no metadata
     ) -> str:
-        """See Outbox. OSError where it is gone, full or read-only."""
+        """See Outbox. OSError if the outbox is missing, full or read-only."""
         with self._parent(path, make=True) as target:
             try:
                 with self._opened(_TEMPORARIES) as tmp:
@@ -105,14 +105,14 @@ class FileStore:
             self._publish((tmp, _temporary_name()), target, data, replaces, sync=False)
 
     def delete(self, path: str, version: str | None = None) -> None:
-        """See Store. With a version, only where that one stands, else Conflict."""
+        """See Store."""
         with _IF_THERE, self._parent(path) as place:
             if version is not None:
                 atomic.check_version(place, version)
             os.unlink(place[1], dir_fd=place[0])
 
     def move(self, path: str, version: str, target: "FileStore", place: str) -> None:
-        """Below `target`, durable there before it goes here. Conflict where another version stands here, or something
+        """Move to `target`; durable there before it is removed here. Conflict if another version is here, or anything
         there."""
         try:
             with self._parent(path) as source, target._parent(place, make=True) as goal:
@@ -132,7 +132,7 @@ class FileStore:
         return (entry.path for entry in self.entries(prefix))
 
     def entries(self, prefix: str = "") -> Iterator[ListedObject]:
-        """The regular files in the folder `prefix` and below; links and our own STATE are left out."""
+        """See Outbox: the regular files in and below the folder `prefix`, without links and our own STATE."""
         folders = [prefix.rstrip("/")]
         while folders:
             folder = folders.pop()
@@ -144,7 +144,7 @@ class FileStore:
                     yield ListedObject(path, atomic.version_of(found), found.st_size, found.st_ctime_ns)
 
     def stamps(self, folder: str) -> dict[str, int]:
-        """The mtimes (ns) of what lies in one folder, by name; empty where there is no such folder."""
+        """See Outbox: the mtimes."""
         return {name: found.st_mtime_ns for name, found in self._entries(folder)}
 
     def stamped(self, path: str) -> int | None:
@@ -158,7 +158,7 @@ class FileStore:
         path: str,
         ns: int,
         version: str | None = None,
-        about: Mapping[str, str] | None = None,  # noqa: ARG002 - files have no metadata
+        metadata: Mapping[str, str] | None = None,  # noqa: ARG002 - files have no metadata
     ) -> None:
         """See Outbox: the mtime."""
         with self._parent(path) as target, self._locked("write", path):
@@ -167,45 +167,45 @@ class FileStore:
             os.utime(target[1], ns=(ns, ns), dir_fd=target[0], follow_symlinks=False)
 
     def granularity(self) -> int:
-        """How many ns two mtimes must differ to be told apart here; measured once, by a temporary file."""
+        """See Outbox; measured once, with a temporary file."""
         return _granularity(self)
 
     def lock(self, name: str) -> AbstractContextManager[None]:
-        """Among all services that share this root one at a time; TimeoutError when that takes too long.
+        """See Outbox. TimeoutError if it takes too long.
 
-        Not to be held twice by one thread, whatever the names: they share 256 lock files. Where the file system knows
-        no locks, everyone gets it.
+        A thread must not hold two, whatever their names: they share 256 lock files. Where the file system has no locks,
+        everyone gets it.
         """
         return self._locked("turn", name)
 
-    def claim(self, path: str) -> "FileLease":
-        """Make a lock file, held until it is closed; see `is_claimed`."""
+    def lease(self, path: str) -> "FileLease":
+        """See Outbox: a locked file."""
 
         def make() -> int:
             with self._parent(path, make=True) as (folder, name):
-                atomic.reap(folder, name)
-                return atomic.claim(folder, name)
+                atomic.remove_unlocked(folder, name)
+                return atomic.create_locked(folder, name)
 
         return FileLease(make, lambda: self.exists(path))
 
-    def is_claimed(self, path: str) -> bool:
-        """Whether a living process, on this machine or in another container, holds the file `path`."""
+    def is_leased(self, path: str) -> bool:
+        """See Outbox."""
         with _IF_THERE, self._parent(path) as (folder, name):
-            return atomic.is_held(folder, name)
+            return atomic.is_locked(folder, name)
         return False
 
     def sweep(self) -> int:
-        """Remove the temporaries that no living process holds; gives their number. Safe beside other services."""
+        """See Outbox."""
         return sum(self._sweep(f"{_TEMPORARIES}/{name}") for name in self.stamps(_TEMPORARIES))
 
-    def reap(self, path: str) -> bool:
-        """Remove a file that was made by `claim`, if whoever held it is dead; true if it was removed."""
+    def remove_expired(self, path: str) -> bool:
+        """See Outbox."""
         with _IF_THERE, self._parent(path) as (folder, name):
-            return atomic.reap(folder, name)
+            return atomic.remove_unlocked(folder, name)
         return False
 
     def probe(self, probe_ns: int) -> int:
-        """What a temporary file's mtime reads after it was set to `probe_ns`."""
+        """See Outbox: the mtime of a temporary file."""
         with (
             self._opened(_TEMPORARIES) as tmp,
             atomic.temporary(tmp, _temporary_name(), bytes(_PROBE_BYTES), stamp_ns=probe_ns, sync=False) as fd,
@@ -213,10 +213,10 @@ class FileStore:
             return os.fstat(fd).st_mtime_ns
 
     def _sweep(self, path: str) -> bool:
-        if path.endswith(".away") and not self.is_claimed(path):
+        if path.endswith(".away") and not self.is_leased(path):
             with suppress(FileNotFoundError):  # another service may sweep too
-                self.reap(_beside(os.fsdecode(self.read(path).data), Path(path).stem))
-        return self.reap(path)
+                self.remove_expired(_beside(os.fsdecode(self.read(path).data), Path(path).stem))
+        return self.remove_expired(path)
 
     def _publish(
         self,
@@ -241,9 +241,9 @@ class FileStore:
 
     @contextmanager
     def _announced(self, path: str) -> Iterator[str]:
-        """The name of a temporary beside its target, for where another file system is mounted below the root.
+        """The name of a temporary file beside its target, for a file system that is mounted below the root.
 
-        A note in the usual place says where it lies, so that `sweep` need not look through the whole outbox.
+        A note among the other temporary files says where it is, so that `sweep` need not search the whole outbox.
         """
         folder, token = os.path.dirname(path), uuid.uuid4().hex  # noqa: PTH120 - paths are plain str
         with (
@@ -254,7 +254,7 @@ class FileStore:
 
     @contextmanager
     def _locked(self, kind: str, path: str) -> Iterator[None]:
-        # by the name alone: it is what all who write there agree on, whatever links lead to its folder
+        # by the file name alone: all who write there agree on it, whichever links lead to its folder
         bucket = sha256(os.fsencode(os.path.basename(path))).hexdigest()[:2]  # noqa: PTH119 - paths are plain str
         with self._opened(_LOCKS) as locks, atomic.lock(locks, f"{kind}-{bucket}.lock"):
             yield
@@ -292,7 +292,7 @@ class FileLease:
         self._fd = make()
 
     def renew(self) -> None:
-        """See Lease: made again where someone emptied the outbox."""
+        """See Lease: made again if someone emptied the outbox."""
         if not self._exists():
             old, self._fd = self._fd, self._make()
             os.close(old)

@@ -8,7 +8,7 @@ from sources.stores.s3 import S3Store
 AnyStore = FileStore | S3Store
 
 Location = Path | S3Store
-"""Where a store lies; a bucket's is the store itself."""
+"""Where a store is: a folder's path; for a bucket the store itself."""
 
 
 def store_at(place: Location) -> AnyStore:

@@ -1,4 +1,4 @@
-"""A store that lives in memory: for photos that came with a call and lie nowhere."""
+"""A store in memory, for photos that came with a call."""
 
 import errno
 import hashlib
@@ -11,7 +11,7 @@ from sources.stores.base import Blob, Conflict, TooLarge
 
 @dataclass(frozen=True, slots=True)
 class MemoryStore:
-    """Implements `sources.stores.base.Store`; `scheme` begins its URIs. Versions are sums, and nothing has a date."""
+    """Implements `sources.stores.base.Store`. Its URIs begin with `scheme`, versions are checksums, dates are 0."""
 
     scheme: str = "memory"
     held: dict[str, bytes] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class MemoryStore:
 
     def _check(self, path: str, version: str | None) -> None:
         if self.version(path) != version:
-            raise Conflict(f"{self.uri(path)} was written by another one first")
+            raise Conflict(f"{self.uri(path)} was changed by someone else first")
 
 
 def _version(data: bytes) -> str:

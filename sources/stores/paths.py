@@ -1,4 +1,4 @@
-"""Paths below one root, opened folder by folder: never out of it, whatever a path says or a link leads to."""
+"""Opens paths below a root, folder by folder, and never leaves it, as openat2(2) does with RESOLVE_BENEATH."""
 
 import errno
 import os
@@ -17,11 +17,11 @@ _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class LeadsOut(PermissionError):
-    """A path or a link that leads out of the root, or is no path that could lie below it."""
+    """A path or link that leads out of the root, or is no valid path below it."""
 
 
 def resolve(root: Path, path: str) -> str:
-    """The path below `root` without links; LeadsOut where it leads out or has parts like `..`."""
+    """The path below `root` with all links resolved. LeadsOut if it leads out or has parts like `..`."""
     check_plain(path)
     top = os.path.realpath(root)
     real = os.path.realpath(f"{top}/{path}")
@@ -31,10 +31,10 @@ def resolve(root: Path, path: str) -> str:
 
 
 def check_plain(path: str) -> None:
-    """LeadsOut for what cannot be the name of a file below the root: `a//b`, `../a`, a NUL."""
+    """LeadsOut for a path that no file below the root can have: `a//b`, `../a`, a NUL."""
     odd = path != "" and not {"", ".", ".."}.isdisjoint(path.split("/"))
     if odd or "\0" in path or not _has_bytes(path):
-        raise _refused(path, "is no plain path below the folder: take out its empty parts, '.', '..' and NUL")
+        raise _refused(path, "is no plain path below the folder: remove empty parts, '.', '..' and NUL")
 
 
 def _has_bytes(path: str) -> bool:
@@ -51,9 +51,9 @@ def _refused(path: str, why: str) -> LeadsOut:
 
 @contextmanager
 def opened_folder(root: Path, path: str, *, make: bool = False) -> Iterator[int]:
-    """An open folder. `path` comes from `resolve`: a link that took a folder's place since then is not followed.
+    """An open folder. `path` comes from `resolve`: a link that has replaced a folder since then is not followed.
 
-    Unavailable where there is no root: that must not look like a folder of it that is missing, even if it is back soon.
+    Unavailable if the root is missing: that must not look like a missing folder in it, even if the root is back soon.
     """
     fd = _opened_root(root)
     try:
@@ -94,7 +94,7 @@ def opened_file(root: Path, path: str) -> Iterator[int]:
         _check_regular(_seen(name or ".", parent), path)
         fd = os.open(name, _FILE, dir_fd=parent)
     try:
-        _check_regular(os.fstat(fd), path)  # a pipe may have come in between; that is why opening does not block
+        _check_regular(os.fstat(fd), path)  # a pipe may have replaced it meanwhile; that is why opening does not block
         yield fd
     finally:
         os.close(fd)
@@ -106,7 +106,7 @@ def _seen(name: str, folder: int) -> os.stat_result:
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        # nothing can bear such a name: the sidecar of a photo whose own name has the full length is simply not there
+        # no file can have such a name: a photo whose name has the full length simply has no sidecar
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from error
 
 
@@ -118,7 +118,7 @@ def _check_regular(found: os.stat_result, path: str) -> None:
 
 
 def read_whole(fd: int, found: os.stat_result, limit: int | None) -> bytes:
-    """All bytes; one more than it had where the file grows, never more than that. TooLarge above the limit."""
+    """All bytes, and one more if the file has grown, never more than that. TooLarge above the limit."""
     if limit is not None and found.st_size > limit:
         raise TooLarge(found.st_size, found.st_ctime_ns)
     data, left = [], found.st_size + 1

@@ -1,4 +1,4 @@
-"""Objects below one prefix of a bucket: the inbox, and the outbox with its conditional writes."""
+"""Objects below one prefix of a bucket, with conditional writes."""
 
 import errno
 import hashlib
@@ -15,9 +15,9 @@ from botocore.exceptions import ClientError
 from sources.stores import s3_requests as requests
 from sources.stores.aws import client
 from sources.stores.base import STATE, Blob, Conflict, ListedObject
-from sources.stores.s3_errors import as_os_errors, told
+from sources.stores.s3_errors import as_os_errors, parse_error
 from sources.stores.s3_keys import as_prefix, content_type, key_of, parsed_uri
-from sources.stores.s3_locks import DEAD_SECONDS, S3Lease, Tickets
+from sources.stores.s3_locks import DEAD_SECONDS, S3Lease, TicketLock
 from sources.stores.s3_requests import Answer, condition, enforces_conditions, etag
 from sources.stores.s3_stamps import STAMP, ObjectStamps, stamp_in
 
@@ -28,10 +28,10 @@ _MAX_TAGS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class S3Store:
-    """Objects below `prefix` (empty, or with a `/` at its end). Implements `sources.stores.base.Store`.
+    """Objects below `prefix`, which is empty or ends with `/`. Implements `sources.stores.base.Outbox`.
 
-    Versions are etags. Errors are those of files; PermissionError says what to allow. The client is made when it is
-    first used, in each process.
+    Versions are etags. Errors are the same as for files (see `s3_errors`). Each process makes its client when it first
+    needs it.
     """
 
     bucket: str
@@ -44,14 +44,14 @@ class S3Store:
 
     @classmethod
     def at(cls, uri: str) -> "S3Store":
-        """ValueError where it is not `s3://bucket/prefix`."""
+        """ValueError if it is not `s3://bucket/prefix`."""
         return cls(*parsed_uri(uri))
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}".removesuffix("/")
 
     def overlaps(self, other: "S3Store") -> bool:
-        """Whether one of the two lies in the other."""
+        """Whether one of the two contains the other."""
         nested = self.prefix.startswith(other.prefix) or other.prefix.startswith(self.prefix)
         return self.bucket == other.bucket and nested
 
@@ -80,7 +80,7 @@ class S3Store:
             return None
 
     def metadata(self, path: str) -> dict[str, str]:
-        """As in `Blob`, without its content. FileNotFoundError where nothing stands."""
+        """As in `Blob`, without reading the content. FileNotFoundError if nothing is there."""
         return requests.metadata(self._head(path))
 
     def write(
@@ -90,14 +90,14 @@ class S3Store:
         *,
         replaces: str | None = None,
         stamp_ns: int | None = None,
-        about: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
-        """See Store. `about` becomes the object's metadata, and so does `stamp_ns`."""
+        """See Outbox. `stamp_ns` is stored in the metadata."""
         stamp = {STAMP: str(stamp_ns)} if stamp_ns is not None else {}
-        facts = {"Metadata": {**(about or {}), **stamp}, "ContentType": content_type(path)}
+        facts = {"Metadata": {**(metadata or {}), **stamp}, "ContentType": content_type(path)}
         if self.conditional:
             return self._write(path, data, facts, condition(replaces))
-        with self._turn("write", path):
+        with self._ticket_lock("write", path):
             self._check(path, replaces)
             return self._write(path, data, facts, {})
 
@@ -106,29 +106,29 @@ class S3Store:
         self.write(path, data, replaces=replaces)
 
     def delete(self, path: str, version: str | None = None) -> None:
-        """See Store. With a version, only where that one stands, else Conflict."""
+        """See Store."""
         if version is not None:
-            self._check(path, version)  # not every server keeps the condition
+            self._check(path, version)  # not every server enforces the condition
         only = {} if version is None else condition(version)
         with suppress(FileNotFoundError), as_os_errors(self.uri(path)):
             try:
                 self._call("delete_object", self._key(path), **only)
             except ClientError as error:
-                if not only or told(error)[1] != HTTPStatus.NOT_IMPLEMENTED:
+                if not only or parse_error(error)[1] != HTTPStatus.NOT_IMPLEMENTED:
                     raise
                 self._call("delete_object", self._key(path))
 
     def move(self, path: str, version: str, target: "S3Store", place: str) -> None:
-        """Below `target`, with all that its uploader said of it, before it goes here. Conflict where another version
-        stands here, or something there."""
+        """Move to `target`, with its metadata; copied before it is deleted here. Conflict if another version is here,
+        or anything there."""
         source = {"Bucket": self.bucket, "Key": self._key(path)}
         only = {"IfNoneMatch": "*"} if target.conditional else {}
         with as_os_errors(self.uri(path)):
             target._call("copy_object", target._key(place), CopySource=source, CopySourceIfMatch=f'"{version}"', **only)
-        self.delete(path, version)  # which looks at the version again: not every server does when it copies
+        self.delete(path, version)  # which compares the version again: not every server does when it copies
 
     def tag(self, path: str, version: str, name: str, value: str) -> None:
-        """Add one tag to that version, else Conflict; those that it has stay. OSError where it has ten already."""
+        """Add a tag and keep the others. Conflict if another version is there, OSError if it has ten tags already."""
         head = self._head(path)
         if etag(head) != version:
             raise Conflict(f"{self.uri(path)} was replaced")
@@ -139,12 +139,12 @@ class S3Store:
             if {"Key": name, "Value": value} not in tags:
                 kept = [each for each in tags if each["Key"] != name]
                 if len(kept) >= _MAX_TAGS:
-                    raise OSError(f"{self.uri(path)} has {len(kept)} tags already: take one away")
+                    raise OSError(f"{self.uri(path)} has {len(kept)} tags already: remove one")
                 tagging = {"TagSet": [*kept, {"Key": name, "Value": value}]}
                 self._call("put_object_tagging", self._key(path), Tagging=tagging, **which)
 
     def entries(self, prefix: str = "") -> Iterator[ListedObject]:
-        """What a listing tells of all below the folder `prefix`, in the server's order; our own STATE is left out."""
+        """See Outbox: all objects below the folder `prefix`, in the server's order, without our own STATE."""
         below = f"{self.prefix}{as_prefix(prefix)}"
         for page in self._pages(Prefix=below):
             for found in page.get("Contents", []):
@@ -156,82 +156,82 @@ class S3Store:
         """See Store."""
         return (entry.path for entry in self.entries(prefix))
 
-    # What an outbox can do besides
+    # Of an outbox only
 
     @property
     def conditional(self) -> bool:
-        """Whether the server keeps If-None-Match and If-Match; found out once, by an object of our own."""
+        """Whether the server enforces If-None-Match and If-Match; found out once, with an object of our own."""
         return _is_conditional(self)
 
     def stamps(self, folder: str) -> ObjectStamps:
-        """As `FileStore.stamps`; each one costs a request when it is first asked for."""
+        """See Outbox; each stamp costs a request when it is first read."""
         names = {name: f"{etag(found)}@{requests.seconds(found)}" for name, found, _ in self._folder(folder)}
         return ObjectStamps(self.uri(folder), names, lambda name: self.metadata(f"{folder}/{name}"))
 
     def stamped(self, path: str) -> int | None:
-        """See Outbox; 0 where it has none."""
+        """See Outbox; 0 if it has none."""
         try:
             return stamp_in(self.metadata(path))
         except FileNotFoundError:
             return None
 
-    def stamp(self, path: str, ns: int, version: str | None = None, about: Mapping[str, str] | None = None) -> None:
-        """Write its metadata anew, where they differ; with a version, only where that one stands, else Conflict."""
+    def stamp(self, path: str, ns: int, version: str | None = None, metadata: Mapping[str, str] | None = None) -> None:
+        """See Outbox: writes the object again if its metadata differ."""
         found = self.read(path)
         if version not in (None, found.version):
             raise Conflict(f"{self.uri(path)} was replaced")
-        wanted = {**(about or {}), STAMP: str(ns)}
+        wanted = {**(metadata or {}), STAMP: str(ns)}
         ObjectStamps.forget(self.uri(path))
         if found.metadata != wanted:
-            self.write(path, found.data, replaces=found.version, stamp_ns=ns, about=about)
+            self.write(path, found.data, replaces=found.version, stamp_ns=ns, metadata=metadata)
 
     def granularity(self) -> int:
-        """Stamps are kept exactly."""
+        """See Outbox: stamps are exact."""
         return 1
 
     def lock(self, name: str) -> AbstractContextManager[None]:
-        """Nothing where the server keeps conditions: those decide then. Else one at a time, as `FileStore.lock`."""
-        return nullcontext() if self.conditional else self._turn("turn", name)
+        """See Outbox: tickets, where the server does not enforce conditions."""
+        return nullcontext() if self.conditional else self._ticket_lock("turn", name)
 
-    def claim(self, path: str) -> S3Lease:
-        """Make an object that is written again and again until it is closed; see `is_claimed`."""
+    def lease(self, path: str) -> S3Lease:
+        """See Outbox: an object that is written again and again until it is closed."""
         return S3Lease(lambda: self._put(path, b""), lambda: self.delete(path))
 
-    def is_claimed(self, path: str) -> bool:
-        """Whether someone has claimed it and lives; whoever was killed is found out after half a minute."""
+    def is_leased(self, path: str) -> bool:
+        """See Outbox; a holder that was killed counts as alive for another half a minute."""
         try:
             head = self._head(path)
         except FileNotFoundError:
             return False
         return requests.age(head, requests.headers(head)) < DEAD_SECONDS
 
-    def reap(self, path: str) -> bool:
-        """Remove what was made by `claim`, if whoever held it is dead; true if it was removed."""
-        if self.is_claimed(path) or not self.exists(path):
+    def remove_expired(self, path: str) -> bool:
+        """See Outbox."""
+        if self.is_leased(path) or not self.exists(path):
             return False
         self.delete(path)
         return True
 
     def sweep(self) -> int:
-        """Remove what killed services left of `probe`; gives the number."""
+        """See Outbox."""
         left = [f"{_TEMPORARIES}/{name}" for name in self.stamps(_TEMPORARIES)]
-        return sum(self.reap(path) for path in left)
+        return sum(self.remove_expired(path) for path in left)
 
     def probe(self, probe_ns: int) -> int:
-        """Write an object and give what was to be written: OSError says why nothing can be."""
+        """See Outbox."""
         self._put(f"{STATE}/probe", str(probe_ns).encode())
         return probe_ns
 
-    def _turn(self, kind: str, name: str) -> AbstractContextManager[None]:
+    def _ticket_lock(self, kind: str, name: str) -> AbstractContextManager[None]:
         folder = f"{_LOCKS}/{kind}-{hashlib.sha256(self.uri(name).encode(errors='surrogateescape')).hexdigest()[:32]}"
-        return Tickets(
+        return TicketLock(
             lambda ticket: self._put(f"{folder}/{ticket}", b""),
             lambda ticket: self.delete(f"{folder}/{ticket}"),
             lambda: {name: requests.age(found, headers) for name, found, headers in self._folder(folder)},
-        ).turn()
+        ).hold()
 
     def _folder(self, folder: str) -> Iterator[tuple[str, Answer, Mapping[str, str]]]:
-        """What lies in that folder itself: name, what the listing says, and the listing's headers."""
+        """The objects in the folder itself: name, the listing's entry, and the listing's headers."""
         below = f"{self.prefix}{as_prefix(folder)}"
         for page in self._pages(Prefix=below, Delimiter="/"):
             for found in page.get("Contents", []):
@@ -252,7 +252,7 @@ class S3Store:
                 raise
             raise Conflict(f"{self.uri(path)} is gone") from error
         except Conflict:
-            # the answer to a first try may be lost, and the SDK's second one then finds our own object
+            # the SDK may try again after an answer was lost: then our own object is there
             own = hashlib.md5(data, usedforsecurity=False).hexdigest()
             if self.version(path) != own:
                 raise
@@ -267,13 +267,13 @@ class S3Store:
             try:
                 return self._call("head_object", self._key(path))
             except ClientError as error:
-                if told(error)[1] == HTTPStatus.NOT_FOUND:  # a HEAD's answer does not tell whether the bucket is there
+                if parse_error(error)[1] == HTTPStatus.NOT_FOUND:  # a HEAD does not say whether the bucket exists
                     self._call("get_object", self._key(path))["Body"].close()
                 raise
 
     def _check(self, path: str, version: str | None) -> None:
         if self.version(path) != version:
-            raise Conflict(f"{self.uri(path)} was written by another one first")
+            raise Conflict(f"{self.uri(path)} was changed by someone else first")
 
     def _key(self, path: str) -> str:
         return key_of(self.prefix, path)

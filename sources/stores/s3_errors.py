@@ -1,4 +1,4 @@
-"""What a server or the way to it says, as the errors that files have too."""
+"""Maps botocore errors to OSError subclasses and Conflict, so that both stores raise the same."""
 
 import errno
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ _LATER: Final = (408, 429, 500, 502, 503, 504)
 
 @contextmanager
 def as_os_errors(uri: str) -> Iterator[None]:
-    """Turns boto3's errors into FileNotFoundError, PermissionError, Conflict, Unavailable and OSError."""
+    """Turns botocore errors into FileNotFoundError, PermissionError, Conflict, Unavailable or OSError."""
     try:
         yield
     except ClientError as error:
@@ -41,9 +41,9 @@ def as_os_errors(uri: str) -> Iterator[None]:
 
 
 def _from_answer(error: ClientError, uri: str) -> Exception:
-    code, status, said = told(error)
+    code, status, said = parse_error(error)
     if status in _TAKEN:
-        return Conflict(f"{uri} was written by another one first ({code})")
+        return Conflict(f"{uri} was changed by someone else first ({code})")
     if code in _GONE:
         return FileNotFoundError(errno.ENOENT, "there is no such object", uri)
     if code in _NO_KEY:
@@ -57,9 +57,9 @@ def _from_answer(error: ClientError, uri: str) -> Exception:
 
 
 def _away(code: str, status: int, said: str) -> tuple[int, str] | None:
-    """Error number and message, where the answer would be the same for every other object."""
+    """Error number and message, if the answer would be the same for every other object; else None."""
     if code == "NoSuchBucket":
-        return errno.ENXIO, "there is no such bucket: make it, or name another one"
+        return errno.ENXIO, "there is no such bucket: create it, or name another one"
     if code in _REMEDIES:
         return errno.EACCES, f"{code}: {said}; {_REMEDIES[code]}"
     if status in _LATER and code not in _FULL:
@@ -67,8 +67,8 @@ def _away(code: str, status: int, said: str) -> tuple[int, str] | None:
     return None
 
 
-def told(error: ClientError) -> tuple[str, int, str]:
-    """Code, HTTP status and message of an answer."""
+def parse_error(error: ClientError) -> tuple[str, int, str]:
+    """Code, HTTP status and message of an error answer."""
     answer: Any = error.response
     said = answer.get("Error", {})
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -1,4 +1,4 @@
-"""Buckets, prefixes and keys: which key a path has, and what its name says of its content. Pure."""
+"""Buckets, prefixes and keys: the key of a path, and its content type. Pure."""
 
 import errno
 import hashlib
@@ -9,17 +9,17 @@ from typing import Final
 
 URI: Final = re.compile(r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,254})(?:/(?P<prefix>.*))?", re.DOTALL)
 MAX_KEY: Final = 1024
-"""Bytes of the longest key."""
+"""Bytes of the longest key that S3 takes."""
 
 MAX_PREFIX: Final = 150
-"""Bytes of a prefix that leave room for the longest path in an outbox."""
+"""Bytes of the longest prefix: it leaves room for the longest path in an outbox."""
 
 _BYTE: Final = re.compile("[\udc80-\udcff]")
 _OFFSET: Final = 0xEF00 - 0xDC00
 
 
 def parsed_uri(text: str) -> tuple[str, str]:
-    """Bucket and prefix of `s3://bucket/prefix`; the prefix is empty, or ends with `/`. ValueError for other text."""
+    """Bucket and prefix of `s3://bucket/prefix`; the prefix is empty or ends with `/`. ValueError for other text."""
     found = URI.fullmatch(text)
     if not found:
         raise ValueError("is no bucket; write s3://BUCKET/PREFIX, for example s3://photos/in")
@@ -34,15 +34,19 @@ def parsed_uri(text: str) -> tuple[str, str]:
 
 
 def as_prefix(text: str) -> str:
-    """`in` means `in/`: `in2/anna.jpg` does not lie below it."""
+    """`in` means `in/`: `in2/anna.jpg` is not below it."""
     return f"{text.removesuffix('/')}/" if text else ""
 
 
 def key_of(prefix: str, path: str) -> str:
-    """The key of a path below the prefix. PermissionError where it would lead out, IsADirectoryError where it names no
-    object, FileNotFoundError where it is too long for one.
+    """The key of a path below the prefix.
 
-    Bytes of file names that are no UTF-8 become U+EF80 to U+EFFF: keys have to be UTF-8.
+    Keys have to be UTF-8, so bytes of file names that are not UTF-8 become U+EF80 to U+EFFF.
+
+    Raises:
+        PermissionError: The path has a part `.` or `..`, or a NUL.
+        IsADirectoryError: It is empty or ends with `/`, so it names a folder.
+        FileNotFoundError: It is too long for a key.
     """
     if not {".", ".."}.isdisjoint(path.split("/")) or "\0" in path:
         raise PermissionError(errno.EACCES, "a part of the key is '.' or '..': rename the object", path)
@@ -55,13 +59,13 @@ def key_of(prefix: str, path: str) -> str:
 
 
 def content_type(path: str) -> str:
-    """By the name's ending."""
+    """The MIME type, by the name's ending."""
     return mimetypes.guess_type(os.path.basename(path))[0] or "application/octet-stream"  # noqa: PTH119 - a plain str
 
 
 def changed_ns(modified_seconds: int, etag: str) -> int:
-    """When an object last changed, in ns: servers tell whole seconds, so the etag makes the rest.
+    """When an object last changed, in ns. Servers give whole seconds; the rest is derived from the etag.
 
-    Two contents within one second are told apart by it.
+    So two contents written within one second differ.
     """
     return modified_seconds * 1_000_000_000 + int(hashlib.sha256(etag.encode()).hexdigest()[:12], 16) % 1_000_000_000

@@ -1,6 +1,6 @@
-"""Who lives and whose turn it is, among services that share nothing but a bucket.
+"""Leases and locks among services that share nothing but a bucket.
 
-Times are compared with the server's own clock: each answer carries it.
+Ages are measured by the server's own clock, which each answer carries.
 """
 
 import random
@@ -13,17 +13,17 @@ from typing import Final
 
 BEAT_SECONDS: Final = 10.0
 RENEW_SECONDS: Final = 15.0
-"""A lease that was beaten so long ago has missed a beat."""
+"""A lease that was last written so long ago has missed a beat."""
 
 DEAD_SECONDS: Final = 35.0
-"""An object that is beaten lives this long without a beat: three lost ones, and the whole seconds of the dates."""
+"""A lease counts as alive for so long without a beat: three lost ones, and the rounding of dates to seconds."""
 
-TURN_SECONDS: Final = 30.0
+TICKET_SECONDS: Final = 30.0
 _LOST_TICKET_SECONDS: Final = 90.0
 
 
 class S3Lease:
-    """Writes an object again and again, so that others see that its holder lives, until it is closed."""
+    """Writes an object again and again until it is closed, so that others see that its holder is alive."""
 
     def __init__(self, write: Callable[[], object], remove: Callable[[], None], beat: float = BEAT_SECONDS) -> None:
         self._write, self._remove, self._beat = write, remove, beat
@@ -34,15 +34,15 @@ class S3Lease:
         self._thread.start()
 
     def renew(self) -> None:
-        """See Lease. Someone who empties the outbox is found out by the next beat, not here: asking costs a request."""
+        """See Lease. If someone emptied the outbox, the next beat writes it again; to ask here would cost a request."""
         if time.monotonic() - self._beaten > RENEW_SECONDS:
             self._beat_once()
 
     def close(self) -> None:
-        """Its holder is dead to the others from now on."""
+        """See Lease."""
         self._closed.set()
         self._thread.join()
-        with suppress(OSError):  # the server is away: then it dies by its age
+        with suppress(OSError):  # the server is away: then the lease expires
             self._remove()
 
     def _live(self) -> None:
@@ -51,16 +51,16 @@ class S3Lease:
                 self._beat_once()
 
     def _beat_once(self) -> None:
-        began = time.monotonic()  # others count from when the server wrote it, which may be long before its answer
+        began = time.monotonic()  # others count from when the server wrote it, which may be long before it answers
         self._write()
         self._beaten = began
 
 
-class Tickets:
-    """Turns by tickets, for servers without conditional writes.
+class TicketLock:
+    """A lock made of tickets, for servers without conditional writes.
 
-    Whoever put down a ticket and then sees no other one has the turn; who sees another takes the own one back and tries
-    again. Two can never both have it, as long as listings show what was written before.
+    A service writes a ticket and lists all tickets. If there is no other one, it holds the lock; else it deletes its
+    own and tries again. Two can never hold it, as long as listings show what was written before.
     """
 
     def __init__(
@@ -69,15 +69,15 @@ class Tickets:
         self._put, self._delete, self._ages = put, delete, ages
 
     @contextmanager
-    def turn(self, seconds: float = TURN_SECONDS) -> Iterator[None]:
-        """TimeoutError after that time."""
+    def hold(self, seconds: float = TICKET_SECONDS) -> Iterator[None]:
+        """Hold the lock. TimeoutError after so many seconds."""
         ticket = uuid.uuid4().hex
         deadline = time.monotonic() + seconds
         try:
             while not self._alone(ticket):
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"another service has had this turn for {seconds:g} s: restart it")
-                time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - so that two do not meet again and again
+                    raise TimeoutError(f"another service has held this lock for {seconds:g} s: restart it")
+                time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - so that two services do not collide again and again
             yield
         finally:
             self._delete(ticket)

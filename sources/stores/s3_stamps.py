@@ -1,4 +1,4 @@
-"""The stamps of a folder of objects: they stand in the metadata, which listings leave out, and are remembered."""
+"""The stamps of a folder of objects. They are in the metadata, which listings leave out, so they are cached."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ _remembered: dict[bytes, tuple[bytes, int]] = {}
 
 
 class ObjectStamps(Mapping[str, int]):
-    """Names to stamps in ns; 0 for what has none. `names` gives the state of each, as the listing told it."""
+    """Stamps in ns by name; 0 for an object without one. `names` maps each name to its state in the listing."""
 
     def __init__(self, uri: str, names: Mapping[str, str], metadata: Callable[[str], Mapping[str, str]]) -> None:
         self._uri, self._names, self._metadata = uri, names, metadata
@@ -23,7 +23,7 @@ class ObjectStamps(Mapping[str, int]):
         return len(self._names)
 
     def __getitem__(self, name: str) -> int:
-        """OSError where the bucket is away."""
+        """OSError if the bucket cannot be reached."""
         place, state = _digest(f"{self._uri}/{name}"), _digest(self._names[name])
         known = _remembered.get(place)
         if known is None or known[0] != state:
@@ -41,12 +41,12 @@ class ObjectStamps(Mapping[str, int]):
 
     @staticmethod
     def forget(uri: str) -> None:
-        """It is written anew, perhaps within the same second."""
+        """Drop what is cached: the object is about to be written, perhaps within the same second."""
         _remembered.pop(_digest(uri), None)
 
 
 def stamp_in(metadata: Mapping[str, str]) -> int:
-    """0 where there is none."""
+    """The stamp in an object's metadata; 0 if there is none."""
     value = metadata.get(STAMP, "")
     return int(value) if value.isascii() and value.isdigit() else 0
 

@@ -61,7 +61,7 @@ class Running:
             inbox,
             settle_seconds=2,
             rescan_seconds=NEVER,
-            settled_in=report_store.settled_in,
+            done_in=report_store.done_in,
             is_complete=is_complete,
         )
         self._workers = Workers(self.source, self.clocked, self.clocked, 2)
@@ -116,7 +116,7 @@ def rescan(inbox: Path, outbox: Path, photos: int) -> None:
         report.touch()
         changed = (inbox / name).stat().st_ctime_ns
         os.utime(report, ns=(changed, changed))
-    scanner = FolderScanner(os.fspath(inbox), ReportStore(FileStore(outbox)).settled_in)
+    scanner = FolderScanner(os.fspath(inbox), ReportStore(FileStore(outbox)).done_in)
     for _ in range(3):
         began, busy = time.perf_counter(), time.process_time()
         found = sum(len(batch.paths) for batch in scanner.unsettled())

@@ -21,9 +21,9 @@ class AnyDesk:
         self.begun.append(attempts)
         return process_between(self.inbox, self.outbox, attempts, *answers, after=after)
 
-    def photo(self, path, data=b"a photo", about=None):
+    def photo(self, path, data=b"a photo", metadata=None):
         replaces = self.inbox.read(path).version if self.inbox.exists(path) else None
-        version = self.inbox.write(path, data, replaces=replaces, about=about)
+        version = self.inbox.write(path, data, replaces=replaces, metadata=metadata)
         return Event(self.inbox.uri(path), path, version)
 
     def report(self, path):
@@ -31,4 +31,4 @@ class AnyDesk:
 
     def settled(self, path):
         folder, _, name = path.rpartition("/")
-        return ReportStore(self.outbox).settled_in(folder)(name, self.inbox.read(path).changed_ns)
+        return ReportStore(self.outbox).done_in(folder)(name, self.inbox.read(path).changed_ns)

@@ -71,10 +71,10 @@ def refused(job, reason="no_face_detected"):
 
 
 def _unless_same(job, use):
-    reply = child.look(replace(job, known=None))
+    reply = child.look(replace(job, done_checksums=None))
     if not isinstance(reply, Skipped):
         return reply
-    return reply if reply.seen.checksums == job.known else use(reply.seen)
+    return reply if reply.seen.checksums == job.done_checksums else use(reply.seen)
 
 
 class FakePool:

@@ -50,7 +50,7 @@ def paths(desk, selection, **variables):
 
 def is_work(desk):
     """What a rescan would find."""
-    scanner = FolderScanner(str(desk.inbox.root), desk.process.report_store.settled_in)
+    scanner = FolderScanner(str(desk.inbox.root), desk.process.report_store.done_in)
     return {path for batch in scanner.unsettled() for path in batch.paths}
 
 
@@ -176,7 +176,7 @@ def test_a_running_service_notices_by_itself(desk):
         desk.inbox.root,
         settle_seconds=0.0,
         rescan_seconds=0.1,
-        settled_in=process.report_store.settled_in,
+        done_in=process.report_store.done_in,
         is_complete=is_complete,
     )
     workers = Workers(source, process, Told(), 1)

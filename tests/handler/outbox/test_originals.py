@@ -57,9 +57,7 @@ def is_work(desk):
     """What a rescan would find."""
     report_store = desk.process.report_store
     return [
-        path
-        for batch in FolderScanner(str(desk.inbox.root), report_store.settled_in).unsettled()
-        for path in batch.paths
+        path for batch in FolderScanner(str(desk.inbox.root), report_store.done_in).unsettled() for path in batch.paths
     ]
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from handler.outbox.paths import (
     attempt_path,
-    original_place,
-    other_original,
+    original_path,
     portrait_stems,
+    renamed_original,
     report_folder,
     report_path,
     report_paths,
@@ -61,8 +61,8 @@ def test_a_report_that_says_something_else_is_told_by_its_place(uri):
 
 @pytest.mark.parametrize("path", ["sales/anna.jpg", "anna", "x" * 300 + ".jpg", "../a.jpg", "a/.jpg"])
 def test_originals_keep_their_ending_and_fit(path):
-    place = original_place(path)
-    other = other_original(place, "ab" * 32)
+    place = original_path(path)
+    other = renamed_original(place, "ab" * 32)
 
     assert place.startswith("originals/")
     assert {"..", ""}.isdisjoint(parts(other))

@@ -26,7 +26,7 @@ def stand(report_store, path, stamp_ns, text="{}"):
 def test_a_report_with_the_photo_s_stamp_settles_it(report_store):
     then = time.time_ns() - DAY_NS
     stand(report_store, "sales/anna.jpg", then)
-    settled = report_store.settled_in("sales")
+    settled = report_store.done_in("sales")
 
     assert settled("anna.jpg", then)
     assert not settled("anna.jpg", then + report_store.granularity)
@@ -36,8 +36,8 @@ def test_a_report_with_the_photo_s_stamp_settles_it(report_store):
 def test_the_inbox_itself_is_a_folder_too(report_store):
     stand(report_store, "anna.jpg", 5 * DAY_NS)
 
-    assert report_store.settled_in("")("anna.jpg", 5 * DAY_NS)
-    assert not report_store.settled_in("sales")("anna.jpg", 5 * DAY_NS)
+    assert report_store.done_in("")("anna.jpg", 5 * DAY_NS)
+    assert not report_store.done_in("sales")("anna.jpg", 5 * DAY_NS)
 
 
 @pytest.mark.parametrize("path", ["f.json/" + "x" * 250 + ".jpg", "/".join(["f" * 190] * 6) + "/anna.jpg"])
@@ -45,13 +45,13 @@ def test_photos_with_long_paths_are_settled_too(report_store, path):
     stand(report_store, path, 5 * DAY_NS)
     folder, _, name = path.rpartition("/")
 
-    assert report_store.settled_in(folder)(name, 5 * DAY_NS)
-    assert not report_store.settled_in(folder)(f"{name}x", 5 * DAY_NS)
+    assert report_store.done_in(folder)(name, 5 * DAY_NS)
+    assert not report_store.done_in(folder)(f"{name}x", 5 * DAY_NS)
 
 
 def test_an_outbox_that_is_away_does_not_look_empty(tmp_path):
     with pytest.raises(Unavailable):
-        ReportStore(FileStore(tmp_path / "away")).settled_in("")
+        ReportStore(FileStore(tmp_path / "away")).done_in("")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\ud800", "[" * 100_000])
@@ -73,7 +73,7 @@ def test_a_restamp_settles_until_the_photo_changes(report_store):
 
     report_store.restamp("anna.jpg", 2 * DAY_NS, version)
 
-    assert report_store.settled_in("")("anna.jpg", 2 * DAY_NS)
+    assert report_store.done_in("")("anna.jpg", 2 * DAY_NS)
     with pytest.raises(Conflict):
         report_store.restamp("anna.jpg", 3 * DAY_NS, version)
 

@@ -182,7 +182,7 @@ def test_the_report_is_ascii_json_with_the_stamp_of_the_photo(writer):
     assert data.isascii()
     assert data.endswith(b"\n}\n")
     assert json.loads(data)["source"] == path
-    assert ReportStore(writer.outbox).settled_in("")(path, 1_650_000_000_000_000_000)
+    assert ReportStore(writer.outbox).done_in("")(path, 1_650_000_000_000_000_000)
 
 
 def test_whoever_comes_second_writes_nothing(writer):

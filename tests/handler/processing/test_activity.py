@@ -14,8 +14,8 @@ from tests.handler.telemetry.test_metrics import samples
 @pytest.mark.parametrize(("ago", "counted"), [(90.0, 1), (None, 0)])
 def test_how_long_a_photo_waited_is_told_when_its_work_begins(ago, counted):
     metrics = Metrics()
-    known = None if ago is None else time.monotonic() - ago
-    Activity(metrics).taken(Event("file:///in/anna.jpg", "anna.jpg", "v1", known=known))
+    queued_at = None if ago is None else time.monotonic() - ago
+    Activity(metrics).taken(Event("file:///in/anna.jpg", "anna.jpg", "v1", queued_at=queued_at))
 
     seen = samples(metrics)
     assert seen["facecraft_queue_wait_seconds_count",] == counted

@@ -93,7 +93,7 @@ def test_a_photo_that_is_in_work_is_not_worked_on_twice(desk):
         go.set()
         assert isinstance(working.result(), Done)
     assert isinstance(second(event), Skipped)
-    assert None not in [job.known for job in second.pool.jobs]
+    assert None not in [job.done_checksums for job in second.pool.jobs]
 
 
 def test_another_content_is_work_again(desk):
@@ -354,7 +354,7 @@ def test_a_folder_s_photos_are_told_settled_by_their_stamps(desks):
     process(event)
     process(replace(event, attempt=2))  # a report that came within the clock's tick is stamped by the next look
 
-    settled = ReportStore(desk.outbox).settled_in("sales")
+    settled = ReportStore(desk.outbox).done_in("sales")
     assert settled("anna.jpg", desk.inbox.read("sales/anna.jpg").changed_ns)
     assert not settled("anna.jpg", 1)
     assert not settled("otto.jpg", 1)
@@ -372,7 +372,7 @@ def answer(store, path):
 
 
 def test_options_come_from_the_object_s_metadata_and_the_sidecar_is_stronger(buckets):
-    buckets.photo("anna.jpg", about={"facecraft-width": "800", "facecraft-max-size-kb": "50", "camera": "x"})
+    buckets.photo("anna.jpg", metadata={"facecraft-width": "800", "facecraft-max-size-kb": "50", "camera": "x"})
     reply = answer(buckets.inbox, "anna.jpg")
     assert isinstance(reply, Processed)
     assert (reply.recipe["width"], reply.recipe["max_size_kb"], reply.result) == (800, 50, 800)
@@ -384,7 +384,7 @@ def test_options_come_from_the_object_s_metadata_and_the_sidecar_is_stronger(buc
 
 
 def test_metadata_that_is_not_right_rejects_the_photo(buckets):
-    buckets.photo("anna.jpg", about={"facecraft-widht": "800"})
+    buckets.photo("anna.jpg", metadata={"facecraft-widht": "800"})
 
     reply = answer(buckets.inbox, "anna.jpg")
     assert (type(reply), reply.reason) == (Rejected, "invalid_options")
@@ -407,7 +407,7 @@ def test_a_photo_that_is_too_large_is_settled_with_its_etag(buckets):
 
     reply = child.answer(job, PortraitPipeline())
     assert (reply.reason, reply.seen.etags) == ("too_large", (event.version,))
-    assert isinstance(child.answer(replace(job, known=reply.seen.checksums), PortraitPipeline()), Skipped)
+    assert isinstance(child.answer(replace(job, done_checksums=reply.seen.checksums), PortraitPipeline()), Skipped)
 
 
 def test_a_killed_service_s_photo_waits_until_its_lease_has_ended_and_runs_alone_then(buckets):

@@ -147,7 +147,7 @@ def test_a_death_between_a_report_and_the_end_of_its_attempt_leaves_no_suspect(w
     service = watch().ready()
     uri = service.drop(PORTRAIT, "anna.jpg")
     inbox, outbox = FileStore(service.inbox), FileStore(service.outbox)
-    while not ReportStore(outbox).settled_in("")("anna.jpg", last_changed(inbox, "anna.jpg")):
+    while not ReportStore(outbox).done_in("")("anna.jpg", last_changed(inbox, "anna.jpg")):
         service.settled(uri)  # what was read at once is looked at again before its stamp is trusted
     service.process.kill()
     service.process.wait()

@@ -160,7 +160,7 @@ def test_a_jpeg_that_is_not_ours_moves_both_images_to_the_next_name(buckets):
 def test_a_photo_whose_marker_stands_is_not_taken_for_done(buckets):
     event, process = buckets.photo("anna.jpg"), buckets.service()
     process(event)
-    process.attempts.anew("anna.jpg")
+    process.attempts.mark_replaced("anna.jpg")
 
     assert isinstance(process(event), Skipped)
     assert markers(buckets) == []

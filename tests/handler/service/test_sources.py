@@ -37,7 +37,7 @@ class Service:
             self.inbox.root,
             settle_seconds=0.1,
             rescan_seconds=3600,
-            settled_in=ReportStore(self.outbox).settled_in,
+            done_in=ReportStore(self.outbox).done_in,
             is_complete=is_complete,
         )
         self._workers = Workers(self.source, process, self, slots)

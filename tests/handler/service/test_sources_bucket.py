@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from handler.outbox.metadata import made_from
+from handler.outbox.metadata import source_metadata
 from handler.outbox.paths import report_path
 from handler.outbox.reports import read_report
 from handler.outbox.writer import OutboxWriter
@@ -46,7 +46,9 @@ def settle(bucket, *paths, **report):
         standing = read_report(bucket.outbox, path)
         etags = tuple(etag for each in (path, f"{path}.toml") if (etag := bucket.inbox.version(each)))
         text = {"outcome": "done", "source": {"sidecar_sha256": etags[1:] and "5c"}, **report}
-        OutboxWriter(bucket.outbox).commit(path, text, replaces=standing, changed_ns=newest, about=made_from(etags))
+        OutboxWriter(bucket.outbox).commit(
+            path, text, replaces=standing, changed_ns=newest, metadata=source_metadata(etags)
+        )
 
 
 def found(bucket):

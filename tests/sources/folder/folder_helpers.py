@@ -52,7 +52,7 @@ class Reports:
         self.stamps = {}
         self.asked = []
 
-    def settled_in(self, folder):
+    def done_in(self, folder):
         self.asked.append(folder)
         return lambda name, changed_ns: self.stamps.get((folder, name)) == changed_ns
 
@@ -91,7 +91,7 @@ class Run:
         defaults = {
             "settle_seconds": SETTLE,
             "rescan_seconds": 3600.0,
-            "settled_in": self.reports.settled_in,
+            "done_in": self.reports.done_in,
             "is_complete": ends_as_jpeg,
         }
         self.source = FolderSource(root, on_count=self.counts.add, **{**defaults, **options})

@@ -23,8 +23,8 @@ def touched(path):
     return path.stat().st_ctime_ns
 
 
-def paths(root, settled_in=lambda folder: lambda name, changed: False):
-    return sorted(path for batch in FolderScanner(os.fspath(root), settled_in).unsettled() for path in batch.paths)
+def paths(root, done_in=lambda folder: lambda name, changed: False):
+    return sorted(path for batch in FolderScanner(os.fspath(root), done_in).unsettled() for path in batch.paths)
 
 
 def test_the_scan_at_start_yields_what_is_not_settled(inbox):
@@ -149,22 +149,22 @@ def test_reports_that_cannot_be_listed_are_a_trouble_and_not_an_end(inbox):
     (inbox / "anna.jpg").write_bytes(jpeg())
     answers = [OSError(5, "Input/output error"), lambda name, ns: False]
 
-    def settled_in(folder):
+    def done_in(folder):
         answer = answers.pop(0)
         if isinstance(answer, OSError):
             raise answer
         return answer
 
-    with Run(inbox, settled_in=settled_in, rescan_seconds=0.05, watcher=Deaf) as run:
+    with Run(inbox, done_in=done_in, rescan_seconds=0.05, watcher=Deaf) as run:
         assert run.next().path == "anna.jpg"
         answers.extend([lambda name, ns: True] * 1000)
 
 
 def test_an_outbox_that_is_away_is_not_blamed_on_the_inbox(inbox):
-    def settled_in(folder):
+    def done_in(folder):
         raise FileNotFoundError(2, "No such file or directory", "/outbox")
 
-    with Run(inbox, settled_in=settled_in, rescan_seconds=0.05, watcher=Deaf) as run:
+    with Run(inbox, done_in=done_in, rescan_seconds=0.05, watcher=Deaf) as run:
         until(lambda: "reports in the outbox cannot be listed" in (run.source.attached() or ""))
         assert "/outbox" in run.source.attached()
 
@@ -191,13 +191,13 @@ def test_a_new_folder_does_not_wait_for_the_end_of_a_long_scan(inbox):
         (inbox / name / "old.jpg").write_bytes(jpeg())
     reached, go_on = [], {"first": threading.Event(), "last": threading.Event()}
 
-    def settled_in(folder):
+    def done_in(folder):
         if folder in ("first", "second"):
             reached.append(folder)
             assert go_on["first" if len(reached) == 1 else "last"].wait(SOON)
         return lambda name, changed_ns: name == "old.jpg"
 
-    with Run(inbox, settled_in=settled_in) as run:
+    with Run(inbox, done_in=done_in) as run:
         until(lambda: reached)
         (inbox / "new").mkdir()
         (inbox / "new" / "anna.jpg").write_bytes(jpeg())
@@ -246,7 +246,7 @@ def test_a_scan_that_ends_unexpectedly_is_told_to_whoever_iterates(inbox):
     raised = []
     previous, threading.excepthook = threading.excepthook, lambda args: raised.append(args.exc_type)
     try:
-        run = Run(inbox, settled_in=lambda folder: 1 / 0)
+        run = Run(inbox, done_in=lambda folder: 1 / 0)
         with pytest.raises(RuntimeError, match="ended unexpectedly"):
             next(iter(run.source))
     finally:

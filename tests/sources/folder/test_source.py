@@ -42,7 +42,7 @@ def test_a_photo_renamed_in_is_yielded_at_once(inbox, tmp_path, run):
     assert (event.path, event.attempt) == ("anna.jpg", 1)
     assert event.uri == (inbox / "anna.jpg").as_uri()
     assert event.version == f"{seen.st_mtime_ns}-{seen.st_size}"
-    assert before <= event.known <= time.monotonic()
+    assert before <= event.queued_at <= time.monotonic()
     assert run.source.mode == "events"
 
 

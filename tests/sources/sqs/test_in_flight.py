@@ -31,7 +31,7 @@ def test_an_event_carries_its_message_and_attempt(in_flight):
     in_flight.add(message(attempt=3), [photo()])
     event = in_flight.take()
     assert (event.uri, event.path, event.version) == ("s3://photos/in/anna.jpg", "anna.jpg", "1")
-    assert (event.attempt, event.receipt, event.known) == (3, "m1", 5.0)
+    assert (event.attempt, event.receipt, event.queued_at) == (3, "m1", 5.0)
     assert in_flight.take() is None
 
 

@@ -170,7 +170,7 @@ def test_a_retry_comes_again_from_the_queue_with_its_attempt(cloud, queue, bucke
     run.retry(event, 1.0)
     again = run.next()
     assert (again.path, again.attempt) == ("anna.jpg", 2)
-    assert again.known - event.known >= 0.9
+    assert again.queued_at - event.queued_at >= 0.9
     run.ack(again)
     assert queue.comes_to((0, 0))
 

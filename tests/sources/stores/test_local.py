@@ -399,7 +399,7 @@ while True:
 
 def test_a_sweep_removes_what_the_dead_left_and_nothing_of_the_living(store):
     code = (
-        "fd = FileStore(Path(sys.argv[1])).claim('.facecraft/tmp/00.tmp'); print('ready', flush=True); sys.stdin.read()"
+        "fd = FileStore(Path(sys.argv[1])).lease('.facecraft/tmp/00.tmp'); print('ready', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", NEEDS + code, str(store.root)],

@@ -16,7 +16,7 @@ from sources.stores import aws
 from sources.stores.base import Conflict, TooLarge, Unavailable
 from sources.stores.s3 import S3Store
 from sources.stores.s3_keys import changed_ns, key_of, parsed_uri
-from sources.stores.s3_locks import S3Lease, Tickets
+from sources.stores.s3_locks import S3Lease, TicketLock
 from sources.stores.s3_stamps import ObjectStamps
 from tests.sources.folder.writers import versions_of_writers
 from tests.support.s3_servers import BUCKET, s3_at
@@ -54,7 +54,7 @@ def test_large_results_are_written_under_the_same_conditions(server, request):
 
 def test_what_is_said_of_an_object_comes_with_it(s3):
     store = s3("out")
-    store.write("anna.png", b"x", stamp_ns=5, about={"facecraft": "mark", "source-etag": "e1"})
+    store.write("anna.png", b"x", stamp_ns=5, metadata={"facecraft": "mark", "source-etag": "e1"})
 
     wanted = {"facecraft": "mark", "source-etag": "e1", "source-stamp": "5"}
     assert store.read("anna.png").metadata == store.metadata("anna.png") == wanted
@@ -64,7 +64,7 @@ def test_what_is_said_of_an_object_comes_with_it(s3):
 
 def test_a_stamp_that_stands_already_writes_nothing(s3):
     store = s3("out")
-    version = store.write("a.json", b"x", stamp_ns=5, about={"source-etag": "e1"})
+    version = store.write("a.json", b"x", stamp_ns=5, metadata={"source-etag": "e1"})
     versions(store, "Enabled")
     store.stamp("a.json", 5, version, {"source-etag": "e1"})
     store.stamp("a.json", 6, version, {"source-etag": "e2"})
@@ -105,7 +105,7 @@ def test_an_object_with_ten_tags_is_left_as_it_is(s3):
 
 def test_an_original_keeps_what_its_uploader_said(s3):
     store, target = s3("in"), s3("out")
-    version = store.write("anna.jpg", b"x", about={"facecraft-width": "800"})
+    version = store.write("anna.jpg", b"x", metadata={"facecraft-width": "800"})
 
     store.move("anna.jpg", version, target, "originals/anna.jpg")
 
@@ -142,7 +142,7 @@ def test_keys_that_no_folder_could_hold_are_read(s3, path):
 def test_a_bucket_that_is_away_does_not_look_empty(s3):
     away = S3Store("no-such-bucket", "out")
     for use in (away.read, away.exists, away.list, lambda path: away.write(path, b"x"), away.stamps):
-        with pytest.raises(OSError, match="no such bucket: make it") as caught:
+        with pytest.raises(OSError, match="no such bucket: create it") as caught:
             list(use("anna.jpg"))
         assert caught.value.errno == errno.ENXIO
 
@@ -161,18 +161,18 @@ def aws_keys(store):
 
 def test_the_ticket_of_a_dead_service_is_taken_away():
     lying, ages = {"dead": 1000.0}, {}
-    tickets = Tickets(
+    tickets = TicketLock(
         lambda name: lying.__setitem__(name, 0.0), lambda name: lying.pop(name, None), lambda: dict(lying)
     )
-    with tickets.turn(5):
+    with tickets.hold(5):
         ages.update(lying)
     assert "dead" not in ages
     assert lying == {}
 
 
 def test_a_turn_that_never_comes_is_told():
-    tickets = Tickets(lambda name: None, lambda name: None, lambda: {"another": 1.0})
-    with pytest.raises(TimeoutError, match="another service"), tickets.turn(0.01):
+    tickets = TicketLock(lambda name: None, lambda name: None, lambda: {"another": 1.0})
+    with pytest.raises(TimeoutError, match="another service"), tickets.hold(0.01):
         raise AssertionError("it is not ours")
 
 

@@ -156,15 +156,15 @@ def test_notes_are_written_under_the_same_conditions(store):
 
 def test_what_is_claimed_lives_until_it_is_closed(store):
     path = f"{STATE}/services/one.lock"
-    assert not store.is_claimed(path)
-    claim = store.claim(path)
+    assert not store.is_leased(path)
+    claim = store.lease(path)
     try:
-        assert store.is_claimed(path)
-        assert not store.reap(path)
+        assert store.is_leased(path)
+        assert not store.remove_expired(path)
     finally:
         claim.close()
-    assert not store.is_claimed(path)
-    store.reap(path)
+    assert not store.is_leased(path)
+    store.remove_expired(path)
     assert list(store.stamps(f"{STATE}/services")) == []
 
 
