@@ -48,7 +48,7 @@ def test_white_black_and_grey_stay_neutral_through_a_profile():
     assert photo(encoded(levels, "PNG", icc_profile=display_p3())).pixels[0].tolist() == np.asarray(levels)[0].tolist()
 
 
-@pytest.mark.parametrize("profile", [b"\0" * 200, SRGB[:100], SRGB[:-400], LAB])
+@pytest.mark.parametrize("profile", [b"\0" * 200, SRGB[:100], SRGB[:-400], LAB], ids=["zeros", "head", "cut", "lab"])
 def test_a_profile_that_cannot_be_used_leaves_the_pixels_and_a_note(profile):
     result = photo(encoded(gradient(), "PNG", icc_profile=profile))
     assert np.array_equal(result.pixels, np.asarray(gradient()))
