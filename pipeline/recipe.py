@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 FORMAT: Final = 1
-"""To be raised whenever the same options come to give other pixels: the digest changes with it."""
+"""Raise it whenever the same options give other pixels: the digest changes with it."""
 
 Value = bool | int | float | str
 Restore = Literal["auto", "on", "off"]
@@ -94,7 +94,15 @@ OPTIONS: Final[Mapping[str, Option]] = MappingProxyType(
 
 
 def parse_option(name: str, value: object) -> Value:
-    """The value of the option `name`, from text or typed, in its one canonical form. OptionError says what is wrong."""
+    """The value of an option in its canonical form.
+
+    Args:
+        name: The option's name.
+        value: Text, or already typed.
+
+    Raises:
+        OptionError: The name or the value is wrong; says what to write instead.
+    """
     option = OPTIONS.get(name)
     if option is None:
         raise OptionError(name, value, f"is not the name of an option; {nearest(name, OPTIONS)}")
@@ -151,7 +159,7 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """sha256 in hex: the same for the same options, and another one when the pixels would come out otherwise."""
+        """sha256 in hex: equal for equal options, different if the pixels would differ."""
         text = json.dumps({"format": FORMAT, **self.as_dict()}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

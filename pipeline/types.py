@@ -29,8 +29,8 @@ class Limits:
 class Photo:
     """A decoded photo: upright, sRGB, opaque.
 
-    `format` is Pillow's name of what the bytes are; `grey` is true where the picture has no colour; `alpha` is what was
-    transparent, if anything was.
+    `format` is Pillow's name of the file's format; `grey` means that the picture has no colour; `alpha` (H x W) is None
+    if nothing was transparent.
     """
 
     pixels: Pixels
@@ -50,7 +50,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Portrait:
-    """One portrait on its way: `pixels` in output scale, `to_output` maps the upright photo to it.
+    """One portrait between two steps: `pixels` in output scale, `to_output` maps the upright photo to it.
 
     `landmarks` are the face's in output pixels.
     """
@@ -88,7 +88,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that a photo gave: its portraits (one, or from left to right), and the report's common part."""
+    """The results of one photo: its portraits (one, or several from left to right), and the report's common part."""
 
     portraits: tuple[Rendered, ...]
     facts: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What dlib's landmarks say of a face: eyes, mouth, tilt, size, centre. Pure geometry; 68 or 5 points alike."""
+"""A face's eyes, mouth, tilt, size and centre from dlib's landmarks, 68 or 5. Pure geometry, in pixels."""
 
 from typing import Final
 

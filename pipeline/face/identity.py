@@ -1,4 +1,4 @@
-"""Whether two pictures show the same person, by dlib's face recognition network."""
+"""Face recognition: whether two pictures show the same person, by dlib's network."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ class Identity:
         self._network = dlib.face_recognition_model_v1(str(path))
 
     def distance(self, one: Pixels, other: Pixels, landmarks: Points) -> float:
-        """Between two pictures of one size with the same 68 landmarks."""
+        """The distance between two pictures, H x W x 3 both, with the same 68 landmarks."""
         return float(np.linalg.norm(self._descriptor(one, landmarks) - self._descriptor(other, landmarks)))
 
     def _descriptor(self, pixels: Pixels, landmarks: Points) -> NDArray[np.float64]:

@@ -1,4 +1,7 @@
-"""The first directory of a TIFF, read before Pillow, which makes an object of each strip that a file claims to have."""
+"""The first directory of a TIFF (TIFF 6.0, BigTIFF).
+
+It is checked before Pillow reads it, because Pillow makes an object of each strip that a file claims to have.
+"""
 
 import struct
 from dataclasses import dataclass, field
@@ -22,7 +25,7 @@ Values = NDArray[np.unsignedinteger]
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Whole-number values by tag, and the layout tags that stand there more than once."""
+    """Whole-number values by tag, and the layout tags that occur more than once."""
 
     values: dict[int, Values] = field(default_factory=dict)
     repeated: frozenset[int] = frozenset()
@@ -34,7 +37,11 @@ class Directory:
 
 
 def read_directory(data: bytes) -> Directory:
-    """The first directory, without values that lie beyond the end. struct.error where the directory itself does."""
+    """Reads the first directory, without values that lie beyond the file's end.
+
+    Raises:
+        struct.error: The directory itself lies beyond the end.
+    """
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
@@ -66,7 +73,11 @@ def _entry(data: bytes, order: str, big: bool, at: int) -> tuple[int, Values | N
 
 
 def check_tiff(data: bytes, max_pixels: int) -> None:
-    """PhotoRejected where the file is a camera's RAW, packed in an unknown way, or lies about its strips or tiles."""
+    """Checks a TIFF before it is decoded.
+
+    Raises:
+        PhotoRejected: It is a camera's RAW, its compression is unknown, or its strips or tiles cannot be true.
+    """
     try:
         directory = read_directory(data)
     except struct.error as error:
@@ -106,7 +117,7 @@ _MAX_PIECES: Final = 250_000  # 50 megapixels in the smallest tiles there are, 1
 
 
 def tiff_ends_early(data: bytes) -> bool:
-    """True where the directory, a strip or a tile reaches beyond the end."""
+    """True if the directory, a strip or a tile reaches beyond the end of the file."""
     try:
         values = read_directory(data).values
     except struct.error:

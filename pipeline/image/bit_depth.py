@@ -27,12 +27,12 @@ def scale_transparent_colour(image: Image.Image) -> None:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """True for modes I, I;16 and their like, and F: Pillow clips them to white where it converts them itself."""
+    """True for modes I, I;16 and their like, and F: Pillow's own conversion clips them to white."""
     return image.mode == "F" or image.mode.startswith("I")
 
 
 def to_8_bit(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The picture in mode L, and its alpha where a PNG names one level as transparent (None where no pixel has it)."""
+    """The picture in mode L, and its alpha if a PNG names one level as transparent (None if no pixel has it)."""
     values = np.asarray(image)
     levels = _floats_to_8_bit(values) if image.mode == "F" else _ints_to_8_bit(values, image)
     if _tag_value(image, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO:
@@ -54,7 +54,7 @@ def _ints_to_8_bit(values: NDArray[Any], image: Image.Image) -> Pixels:
 
 
 def _floats_to_8_bit(values: NDArray[Any]) -> Pixels:
-    """Floats run from 0 to 1 by custom; those that do not, from 0 to the highest there is."""
+    """Floats usually run from 0 to 1; if some are higher, from 0 to the highest."""
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     full = max(1.0, float(values.max()))
     return _byte(values.clip(0.0, full) * (255.0 / full) + 0.5)

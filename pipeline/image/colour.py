@@ -1,4 +1,4 @@
-"""From whatever colours a file holds to sRGB, and telling a grey picture from a coloured one."""
+"""Colour management: from a file's colours to sRGB, and whether a picture is grey."""
 
 import io
 import struct
@@ -25,10 +25,14 @@ class _ProfileError(ValueError):
 
 
 def to_srgb(image: Image.Image, profile: object) -> tuple[Image.Image, bool]:
-    """The picture (L, RGB, CMYK or LAB) as sRGB in mode RGB or L, and whether its profile had to be ignored.
+    """Converts a picture to sRGB: relative colorimetric, with black point compensation.
 
-    Relative colorimetric with black point compensation. Pixels whose profile means sRGB come back untouched; others may
-    be changed in place. `profile` is what Pillow read: bytes, or None where it was broken.
+    Args:
+        image: In mode L, RGB, CMYK or LAB. May be changed in place, unless its profile means sRGB.
+        profile: The ICC profile as Pillow read it: bytes, or None if it was damaged.
+
+    Returns:
+        The picture in mode RGB or L, and whether its profile had to be ignored.
     """
     if image.mode == "LAB":
         return _apply_transform(image, _lab_transform()), False
@@ -39,7 +43,7 @@ def to_srgb(image: Image.Image, profile: object) -> tuple[Image.Image, bool]:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The picture as sRGB in mode RGB or L by arithmetic alone."""
+    """The picture in mode RGB or L by Pillow's arithmetic, without a profile."""
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
@@ -65,7 +69,7 @@ def _apply_transform(image: Image.Image, transform: ImageCms.ImageCmsTransform) 
 
 @lru_cache(maxsize=4)  # photos come in series from one camera; the key holds the profile, so few
 def _srgb_transform(profile: bytes) -> tuple[ImageCms.ImageCmsTransform | None, str]:
-    """The way to sRGB, None where the profile means sRGB, and the mode of the pixels that it is for."""
+    """The transform to sRGB, None if the profile means sRGB, and the mode of the pixels that it is for."""
     try:
         source = ImageCms.getOpenProfile(io.BytesIO(profile))
         mode = _SPACES[source.profile.xcolor_space.strip()]
@@ -92,7 +96,7 @@ def _build_transform(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.Im
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Tried on colours all over the space, because names and digests of sRGB profiles are without number."""
+    """Tested on colours all over the space, because sRGB profiles have countless names and digests."""
     if mode == "CMYK":
         return False
     levels = np.arange(0, 256, 15, dtype=np.uint8)
@@ -133,7 +137,7 @@ def _s15_fixed16(*values: float) -> bytes:
 
 
 def is_grey(pixels: Pixels) -> bool:
-    """True where the picture has no colour.
+    """True if the picture (H x W x 3) has no colour.
 
     The channels differ by over 16 levels in fewer than 1 pixel in 1,000, and elsewhere by at most 10 levels squared on
     average.

@@ -1,4 +1,4 @@
-"""From bytes to a photo: apply_orientation, sRGB, opaque."""
+"""Decoding: from bytes to an upright, opaque sRGB photo."""
 
 import io
 from collections.abc import Callable
@@ -27,10 +27,19 @@ def decode(
     background: Colour = (240, 240, 240),
     inspect: Callable[[Image.Image], None] | None = None,
 ) -> Photo:
-    """The first picture in `data`; transparent parts show `background` (RGB, 0..255).
+    """Decodes the first picture of a file.
 
-    `inspect` is called with the opened, not yet decoded picture. Raises PhotoRejected, as `probe` does, and whatever
-    `inspect` raises. Notes: had_transparency, profile_ignored, first_frame_only.
+    Args:
+        data: The file's bytes.
+        limits: What is too large.
+        background: RGB, 0..255; transparent parts show it.
+        inspect: Called with the opened, not yet decoded picture; what it raises passes through.
+
+    Returns:
+        The photo, with the notes had_transparency, profile_ignored and first_frame_only as they apply.
+
+    Raises:
+        PhotoRejected: As `probe`.
     """
     image, probed = open_photo(data, limits)
     if inspect is not None:

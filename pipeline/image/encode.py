@@ -26,7 +26,16 @@ def srgb_profile() -> bytes:
 
 
 def png(pixels: Pixels, alpha: Pixels, *, dpi: int, mark: str, fill: tuple[int, int, int]) -> Picture:
-    """RGBA. Where nothing is seen the colour is `fill`: it compresses well and a careless viewer shows no dark rim."""
+    """Encodes a PNG with straight alpha.
+
+    Args:
+        pixels: H x W x 3, RGB.
+        alpha: H x W, 0..255.
+        dpi: The resolution to declare, in dots per inch.
+        mark: The provenance mark.
+        fill: RGB, the colour of fully transparent pixels: it compresses well, and a viewer that ignores alpha shows no
+            dark rim.
+    """
     colours = np.where(alpha[:, :, None] == 0, np.array(fill, np.uint8), pixels)
     info = PngImagePlugin.PngInfo()
     info.add_text(PNG_KEY, mark)
@@ -38,9 +47,18 @@ def png(pixels: Pixels, alpha: Pixels, *, dpi: int, mark: str, fill: tuple[int, 
 
 
 def jpeg(pixels: Pixels, *, dpi: int, mark: str, max_bytes: int) -> tuple[Picture, bool]:
-    """The best quality that fits into `max_bytes`; where quality 30 does not, fewer pixels do (then True).
+    """Encodes a JPEG with the best quality that fits into `max_bytes`, or with fewer pixels if quality 30 does not fit.
 
-    Where nothing fits, because the mark alone is too long, the smallest picture all the same.
+    If nothing fits, because the mark alone is too long, the smallest picture is returned.
+
+    Args:
+        pixels: H x W x 3, RGB.
+        dpi: The resolution to declare, in dots per inch.
+        mark: The provenance mark.
+        max_bytes: The size limit.
+
+    Returns:
+        The picture, and whether it has fewer pixels.
     """
     high, wide = pixels.shape[:2]
     factor = 1.0

@@ -1,4 +1,8 @@
-"""Which way up a picture is meant to be, and turning it so."""
+"""The EXIF orientation: which way up a picture is meant to be.
+
+Read here and not by `ImageOps.exif_transpose`: Pillow falls back to XMP, which no viewer does, and gives up on
+EXIF with defects in tags that nobody asked for.
+"""
 
 import struct
 from typing import Final
@@ -19,16 +23,21 @@ _TRANSPOSITIONS: Final = {
 
 
 def apply_orientation(image: Image.Image, kind: str) -> Image.Image:
-    """The loaded picture turned as its EXIF orientation says; itself where there is nothing to turn."""
+    """Turns a loaded picture as its EXIF orientation says.
+
+    Args:
+        image: The picture, its pixels decoded.
+        kind: Pillow's name of its format.
+
+    Returns:
+        The turned picture; `image` itself if there is nothing to turn.
+    """
     turn = _TRANSPOSITIONS.get(_orientation_in(image, kind))
     return image if turn is None else image.transpose(turn)
 
 
 def orientation(exif: bytes) -> int:
-    """Tag 274, 1..8, of an EXIF block; 1 where it is absent, broken or out of range.
-
-    Read here and not by Pillow, which falls back to XMP (no viewer does) and warns of defects in tags nobody asked for.
-    """
+    """Tag 274, 1..8, of an EXIF block; 1 if it is absent, damaged or out of range."""
     tiff = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:

@@ -1,4 +1,4 @@
-"""What a photo is, from its bytes and before any pixel is decoded."""
+"""Probing: what a photo is, from its bytes and before any pixel is decoded."""
 
 import io
 from dataclasses import dataclass
@@ -40,7 +40,11 @@ class Probe:
 
 
 def probe(data: bytes, limits: Limits) -> Probe:
-    """Raises PhotoRejected: empty_file, not_an_image, unsupported_format, too_large, truncated or damaged."""
+    """Reads the header.
+
+    Raises:
+        PhotoRejected: empty_file, not_an_image, unsupported_format, too_large, truncated or damaged.
+    """
     return open_photo(data, limits)[1]
 
 
@@ -57,7 +61,7 @@ def open_photo(data: bytes, limits: Limits) -> tuple[Image.Image, Probe]:
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
-    """PhotoRejected `too_large` where a side or the number of pixels is over the limit."""
+    """Raises PhotoRejected `too_large` if a side or the number of pixels is over the limit."""
     if max(width, height) > limits.max_side:
         raise PhotoRejected("too_large", f"{width} x {height} pixels; no side may be over {limits.max_side}")
     if width * height > limits.max_pixels:

@@ -18,7 +18,7 @@ def mark(owner: str) -> str:
 
 
 def owner_in(image: Image.Image) -> str | None:
-    """The owner's path in the mark of an opened, not yet decoded picture; None where it carries no mark."""
+    """The owner's path in the mark of an opened, not yet decoded picture; None if it carries no mark."""
     text = image.info.get(PNG_KEY) or image.info.get("comment") or ""
     if isinstance(text, bytes):
         text = text.decode("ascii", "replace")
@@ -28,7 +28,7 @@ def owner_in(image: Image.Image) -> str | None:
 
 
 def owner_of(data: bytes) -> str | None:
-    """The owner's path in the mark of an encoded PNG or JPEG; None where there is no mark or no such picture."""
+    """The owner's path in the mark of an encoded PNG or JPEG; None if there is no mark or no such picture."""
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             return owner_in(image)
@@ -37,7 +37,7 @@ def owner_of(data: bytes) -> str | None:
 
 
 def refuse_own(image: Image.Image) -> None:
-    """Raise PhotoRejected where the picture is a result of ours that came back."""
+    """Raises PhotoRejected `own_output` if the picture is a result of ours that came back."""
     owner = owner_in(image)
     if owner is not None:
         raise PhotoRejected("own_output", f"made from {owner!r}")

@@ -9,15 +9,18 @@ from pipeline.types import Limits
 
 GREY: Colour = (240, 240, 240)
 STRONG: Colour = (24, 92, 140)
-"""A colour on which a cut-out shows its faults."""
+"""A colour on which the defects of a cut-out are easy to see."""
 
 _QUALITY = 82
 
 
 def thumbnail(data: bytes, limits: Limits, side: int, background: Colour = GREY) -> Image.Image:
-    """The picture in `data`, upright and in sRGB, `side` pixels at most in both directions and never enlarged.
+    """The picture in `data`, upright and in sRGB, at most `side` pixels wide and high, never enlarged.
 
-    Transparent parts show `background` (RGB, 0..255). Raises PhotoRejected, as `decode` does.
+    Transparent parts show `background` (RGB, 0..255).
+
+    Raises:
+        PhotoRejected: As `decode`.
     """
     image = Image.fromarray(decode(data, limits, background).pixels)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
@@ -25,7 +28,7 @@ def thumbnail(data: bytes, limits: Limits, side: int, background: Colour = GREY)
 
 
 def jpeg(image: Image.Image) -> bytes:
-    """Without subsampling: at this size halved colours would blur the edge between person and background."""
+    """The picture as a JPEG, without chroma subsampling: it would blur the edge between person and background."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_QUALITY, subsampling=0, optimize=True)
     return buffer.getvalue()

@@ -13,7 +13,7 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
     return np.round(picture).astype(np.uint8), alpha[:, :, 0]
 
 
-def test_a_coarse_mask_comes_to_the_edge_of_the_picture():
+def test_refine_alpha_moves_a_coarse_mask_to_the_edge():
     picture, truth = scene()
     coarse = cv2.GaussianBlur(np.roll(np.round(255 * truth).astype(np.uint8), 3, axis=1), (0, 0), 3)
 
@@ -22,7 +22,7 @@ def test_a_coarse_mask_comes_to_the_edge_of_the_picture():
     assert errors[1] < 0.75 * errors[0]
 
 
-def test_the_middle_stays_opaque_and_the_far_background_transparent():
+def test_refine_alpha_keeps_middle_opaque_and_background_transparent():
     picture, truth = scene()
 
     alpha = refine_alpha(picture, cv2.GaussianBlur(np.round(255 * truth).astype(np.uint8), (0, 0), 3))
@@ -33,7 +33,7 @@ def test_the_middle_stays_opaque_and_the_far_background_transparent():
 
 @pytest.mark.parametrize("size", [(64, 64), (648, 480), (1500, 1100)])
 @pytest.mark.parametrize("level", [0, 90, 255])
-def test_a_flat_picture_keeps_its_mask(level, size):
+def test_refine_alpha_of_a_flat_picture_keeps_the_mask(level, size):
     truth = np.zeros(size, np.uint8)
     truth[:, size[1] // 2 :] = 255
 
@@ -44,7 +44,7 @@ def test_a_flat_picture_keeps_its_mask(level, size):
     assert alpha[-1, -1] == 255
 
 
-def test_an_edge_too_far_off_for_the_filter_is_found_by_the_colours_around_it():
+def test_refine_alpha_finds_a_far_edge_by_colour():
     picture, truth = scene()
     coarse = cv2.GaussianBlur(np.round(255 * cv2.dilate(truth, np.ones((17, 17)))).astype(np.uint8), (0, 0), 3)
 
@@ -54,7 +54,7 @@ def test_an_edge_too_far_off_for_the_filter_is_found_by_the_colours_around_it():
     assert refine_alpha(picture, coarse)[band].mean() < 80
 
 
-def test_colours_that_are_alike_do_not_move_the_mask():
+def test_estimate_unknown_with_equal_colours_keeps_the_mask():
     ramp = np.tile(np.clip(np.linspace(-2, 3, 80), 0, 1).astype(np.float32), (60, 1))
 
     moved = estimate_unknown(np.full((60, 80, 3), 0.5, np.float32), ramp)
@@ -62,7 +62,7 @@ def test_colours_that_are_alike_do_not_move_the_mask():
     assert np.abs(moved - ramp)[np.abs(ramp - 0.5) > 0.25].max() < 0.05
 
 
-def test_a_wide_smear_goes_to_the_end_it_is_nearer_to():
+def test_harden_smears_sends_a_wide_smear_to_the_nearer_end():
     before = np.zeros((162, 162), np.float32)
     before[40:80, 40:80], before[100:140, 40:80] = 0.6, 0.4
 
@@ -71,14 +71,14 @@ def test_a_wide_smear_goes_to_the_end_it_is_nearer_to():
     assert (after[60, 60], after[120, 60]) == (1, 0)
 
 
-def test_a_narrow_half_transparent_edge_stays_soft():
+def test_harden_smears_keeps_a_narrow_soft_edge():
     hair = np.zeros((162, 162), np.float32)
     hair[:, 60:66] = 0.6
 
     assert (harden_smears(hair, hair) == hair).all()
 
 
-def test_a_plane_that_is_a_line_of_the_guides_is_found():
+def test_fit_local_linear_finds_a_linear_function_of_the_guide():
     guide = np.random.default_rng(5).random((60, 70, 3)).astype(np.float32)
     plane = 0.5 * guide[..., 0] - 0.2 * guide[..., 1] + 0.3 * guide[..., 2] + 0.1
 
@@ -88,7 +88,7 @@ def test_a_plane_that_is_a_line_of_the_guides_is_found():
     assert explained.min() > 0.9
 
 
-def test_what_weighs_nothing_teaches_nothing():
+def test_fit_local_linear_ignores_pixels_without_weight():
     guide = np.random.default_rng(5).random((60, 70, 3)).astype(np.float32)
     plane, weight = guide[..., 0].copy(), np.ones((60, 70), np.float32)
     weight[20:25], plane[20:25] = 0, 1 - plane[20:25]
@@ -98,7 +98,7 @@ def test_what_weighs_nothing_teaches_nothing():
     assert np.abs(lines - (1, 0, 0, 0)).max() < 0.02
 
 
-def test_colours_go_on_where_a_picture_is_transparent():
+def test_extrapolate_colours_fills_the_transparent_part():
     picture = np.full((200, 200, 3), 240, np.uint8)
     picture[:, :100] = (200, 40, 40)
     alpha = np.zeros((200, 200), np.uint8)

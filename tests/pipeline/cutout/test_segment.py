@@ -18,7 +18,7 @@ def bust() -> np.ndarray:
     return cv2.GaussianBlur(mask, (0, 0), 3)
 
 
-def test_a_good_mask_is_believed_and_kept():
+def test_select_person_keeps_a_good_mask():
     kept = select_person(bust(), FACE)
 
     assert kept is not None
@@ -26,7 +26,7 @@ def test_a_good_mask_is_believed_and_kept():
     assert kept[200, 320] == 255
 
 
-def test_what_is_not_connected_to_the_person_goes():
+def test_select_person_removes_what_is_not_connected():
     mask = bust()
     cv2.circle(mask, (60, 80), 40, 255, -1)
 
@@ -42,18 +42,18 @@ def test_what_is_not_connected_to_the_person_goes():
     [np.zeros((600, 640), np.uint8), np.full((600, 640), 255, np.uint8), np.roll(bust(), 320, axis=1)],
     ids=["nothing", "everything", "beside the face"],
 )
-def test_nonsense_is_not_believed(mask):
+def test_select_person_rejects_an_implausible_mask(mask):
     assert select_person(mask, FACE) is None
 
 
-def test_a_mask_that_misses_half_of_the_face_is_not_believed():
+def test_select_person_rejects_a_mask_with_half_of_the_face():
     mask = bust()
     mask[:, 320:] = 0
 
     assert select_person(mask, FACE) is None
 
 
-def test_the_head_is_what_lies_above_the_middle_of_the_face():
+def test_head_outline_is_above_the_centre_of_the_face():
     outline = head_outline(bust(), np.array([320.0, 205.0]), 150.0)
 
     assert outline[:, 1].max() < 205
@@ -61,16 +61,16 @@ def test_the_head_is_what_lies_above_the_middle_of_the_face():
     assert abs(outline[:, 0].min() - 240) < 8
 
 
-def test_an_empty_mask_has_no_head():
+def test_head_outline_of_an_empty_mask_is_empty():
     assert len(head_outline(np.zeros((50, 50), np.uint8), np.array([25.0, 25.0]), 10.0)) == 0
 
 
-def test_a_gpu_that_is_not_there_is_an_error_that_says_what_is(models):
+def test_segmenter_on_a_missing_gpu_says_what_is_there(models):
     with pytest.raises(ModelError, match=r"FACECRAFT_DEVICE=cuda:7.*only the CPU here; set it to cpu"):
         Segmenter(models / "u2netp.onnx", "cuda:7")
 
 
 @pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="this onnxruntime may have a GPU")
-def test_a_gpu_that_onnxruntime_cannot_use_is_an_error_that_names_the_fix(models):
+def test_load_session_on_an_unusable_gpu_names_the_fix(models):
     with pytest.warns(UserWarning, match=CUDA), pytest.raises(ModelError, match=r"--gpus all.*FACECRAFT_DEVICE=cpu"):
         load_session(models / "u2netp.onnx", "cuda:0", 1)

@@ -50,24 +50,24 @@ def sample(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", WITH_TRAILER)
-def test_a_whole_picture_is_complete(kind):
+def test_is_complete_of_a_whole_picture_is_true(kind):
     assert whole(sample(kind))
 
 
 @given(st.sampled_from(WITH_TRAILER), st.floats(0, 1, exclude_max=True))
-def test_no_proper_prefix_is_complete(kind, share):
+def test_is_complete_of_a_prefix_is_false(kind, share):
     data = sample(kind)
     assert not whole(data[: int(share * len(data))])
 
 
 @pytest.mark.parametrize("kind", ["exif", "restarts", "PNG", "animated", "WEBP"])
-def test_no_prefix_at_all_is_complete(kind):
+def test_is_complete_of_every_prefix_is_false(kind):
     data = sample(kind)
     assert not any(whole(data[:length]) for length in range(len(data)))
 
 
 @given(st.sampled_from(WITH_TRAILER), st.floats(0, 0.9))
-def test_a_file_with_reserved_space_is_not_complete(kind, share):
+def test_is_complete_with_reserved_space_is_false(kind, share):
     data = sample(kind)
     cut = int(share * (len(data) - 64))
     assert not whole(data[:cut] + bytes(len(data) - cut))
@@ -75,46 +75,46 @@ def test_a_file_with_reserved_space_is_not_complete(kind, share):
 
 @pytest.mark.parametrize("kind", ["JPEG", "progressive", "exif", "PNG"])
 @pytest.mark.parametrize("padding", [b"\0" * 100, b"\n", b"\r\n", bytes(5000)])
-def test_padding_behind_the_end_changes_nothing(kind, padding):
+def test_is_complete_ignores_padding_behind_the_end(kind, padding):
     assert whole(sample(kind) + padding)
 
 
-def test_a_jpeg_cut_behind_its_thumbnail_is_not_complete():
+def test_is_complete_of_a_jpeg_cut_behind_its_thumbnail_is_false():
     data = sample("exif")
     assert not whole(data[: data.index(b"\xff\xd9") + 2])
 
 
 @pytest.mark.parametrize("appended", [b"a motion photo's film", b"\0\0\0\x18ftypmp42"])
-def test_what_is_appended_to_a_jpeg_waits_for_quiet(appended):
+def test_is_complete_of_a_jpeg_with_data_appended_is_false(appended):
     assert not whole(sample("JPEG") + appended)
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"\xff", b"\xff\xd8\xff", b"GIF89a", b"BM", b"hello", b"RIFF\0\0\0\0WEBP", b"II*\0"]
 )
-def test_what_has_no_trailer_is_not_complete(data):
+def test_is_complete_without_an_end_mark_is_false(data):
     assert not whole(data)
 
 
-def test_a_webp_whose_length_is_not_yet_written_is_not_complete():
+def test_is_complete_of_a_webp_without_its_length_is_false():
     data = sample("WEBP")
     assert not whole(data[:4] + bytes(4) + data[8:])
 
 
 @given(st.sampled_from([b"\xff\xd8\xff", b"GIF89a", b"BM", b"\0\0\0\x10ftyp", b"\x89PNG\r\n\x1a\n"]), st.binary())
-def test_any_bytes_get_an_answer(magic, rest):
+def test_is_complete_of_any_bytes_raises_nothing(magic, rest):
     assert whole(magic + rest) in (True, False)
 
 
 @pytest.mark.timeout(5)
 @pytest.mark.parametrize("filling", [b"\xff\x01", b"\xff\xe0\0\2", b"\xff\xdb\0\2" + b"\0" * 40, b"\xff"])
-def test_a_jpeg_made_of_markers_costs_little(filling):
+def test_is_complete_of_a_jpeg_of_markers_costs_little(filling):
     data = b"\xff\xd8" + filling * (8_000_000 // len(filling)) + b"\0\xff\xd9"
     assert whole(data) in (True, False)
 
 
 @pytest.mark.parametrize("path", sorted(PORTRAITS.glob("*.[jp][pn]g")), ids=lambda path: path.name)
-def test_the_sample_portraits_are_complete_and_their_parts_are_not(path):
+def test_is_complete_of_sample_portraits_and_their_parts(path):
     data = path.read_bytes()
     assert whole(data)
     assert not any(whole(data[: len(data) * part // 16]) for part in range(16))

@@ -26,7 +26,7 @@ print(faults() * 10 < each_anew)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone")
-def test_large_blocks_are_not_mapped_anew_each_time():
+def test_keep_freed_memory_reuses_large_blocks():
     said = subprocess.run(
         [sys.executable, "-c", BLOCKS], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
     ).stdout

@@ -51,7 +51,7 @@ def improve(portrait, skin, picture=None, grey=False):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_good_light_is_left_alone(framed, name):
+def test_correct_tone_leaves_good_light_alone(framed, name):
     portrait, skin = framed[name]
 
     assert apart(improve(portrait, skin), portrait.pixels, skin) < 4
@@ -101,7 +101,7 @@ def test_blue_light_is_taken_only_from_skin_that_lacks_yellow(skin_tone, cool):
 
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.parametrize("gains", RELIT.values(), ids=RELIT)
-def test_bad_light_is_mended(framed, name, gains):
+def test_correct_tone_improves_bad_light(framed, name, gains):
     portrait, skin = framed[name]
     bad = relit(portrait.pixels, gains)
 
@@ -111,7 +111,7 @@ def test_bad_light_is_mended(framed, name, gains):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_nothing_is_blown_out(framed, name):
+def test_correct_tone_clips_no_highlights(framed, name):
     portrait, skin = framed[name]
     solid = portrait.alpha > 240
 
@@ -120,7 +120,7 @@ def test_nothing_is_blown_out(framed, name):
     assert after <= before + 0.02
 
 
-def test_grey_stays_grey(framed):
+def test_correct_tone_keeps_grey_grey(framed):
     portrait, skin = framed["astronaut.png"]
     grey = np.repeat(portrait.pixels[:, :, 1:2], 3, axis=2)
     noisy = np.random.default_rng(0).normal(0, 12, grey.shape[:2])[:, :, None]
@@ -131,7 +131,7 @@ def test_grey_stays_grey(framed):
         assert np.ptp(improved.astype(int), axis=2).max() <= 1
 
 
-def test_noise_is_taken_where_it_is_and_only_there(framed):
+def test_correct_tone_removes_noise(framed):
     portrait, skin = framed["portrait_bokeh.jpg"]
     noise = np.random.default_rng(1).normal(0, 9, portrait.pixels.shape)
     noisy = np.clip(portrait.pixels + noise, 0, 255).astype(np.uint8)
@@ -143,7 +143,7 @@ def test_noise_is_taken_where_it_is_and_only_there(framed):
     assert after < 0.6 * before
 
 
-def test_sharpening_gives_no_edge_a_rim(framed):
+def test_sharpen_gives_no_edge_a_halo(framed):
     """Black beside white: an unsharp mask without a bound overshoots on both sides."""
     step = np.full((64, 64, 3), 60, np.uint8)
     step[:, 32:] = 200
@@ -155,34 +155,30 @@ def test_sharpening_gives_no_edge_a_rim(framed):
     assert sharpened.max() <= 200
 
 
-def test_what_was_enlarged_is_hardly_sharpened(framed):
+def test_correct_tone_hardly_sharpens_an_enlarged_portrait(framed):
     portrait, skin = framed["portrait_bokeh.jpg"]
     plain = portrait.pixels
 
-    moved = [
-        np.abs(correct.correct_tone(plain, portrait.alpha, skin, grey=False, scale=scale).astype(int) - plain)[
-            skin
-        ].mean()
-        for scale in (1.0, 5.0)
-    ]
+    def change(scale):
+        corrected = correct.correct_tone(plain, portrait.alpha, skin, grey=False, scale=scale)
+        return np.abs(corrected.astype(int) - plain)[skin].mean()
 
-    assert moved[1] < moved[0]
+    assert change(5.0) < change(1.0)
 
 
-def test_a_picture_without_skin_is_left_as_it_is():
+def test_correct_tone_without_skin_changes_nothing():
     picture = pixels("no_face_cat.png")
-    nothing = np.zeros(picture.shape[:2], bool)
+    nobody, no_skin = np.zeros(picture.shape[:2], np.uint8), np.zeros(picture.shape[:2], bool)
 
-    assert (
-        correct.correct_tone(picture, np.zeros(picture.shape[:2], np.uint8), nothing, grey=False, scale=1.0) is picture
-    )
+    assert correct.correct_tone(picture, nobody, no_skin, grey=False, scale=1.0) is picture
 
 
 @pytest.mark.parametrize("level", [0, 1, 127, 254, 255])
-def test_extreme_pictures_do_no_harm(level):
+def test_correct_tone_of_a_flat_picture_stays_flat_and_near(level):
     picture = np.full((80, 80, 3), level, np.uint8)
     everywhere = np.ones((80, 80), bool)
 
     improved = correct.correct_tone(picture, np.full((80, 80), 255, np.uint8), everywhere, grey=False, scale=1.0)
 
-    assert improved.shape == picture.shape
+    assert np.ptp(improved, axis=(0, 1)).max() == 0
+    assert np.abs(improved.astype(int) - level).max() <= 25
