@@ -55,7 +55,7 @@ def test_a_misspelt_key_would_be_found(tmp_path):
         compose.config("cpu", file=wrong)
 
 
-def test_every_setting_stands_there_with_its_default_and_its_meaning():
+def test_compose_file_passes_on_every_setting():
     block = re.search(r"^x-settings:.*\n((?:  .*\n)*)", compose.FILE.read_text(), re.MULTILINE)
     assert block[1] == compose.settings_block(), "print it with: python -m tests.support.compose --settings"
 

@@ -31,14 +31,9 @@ GIVEN = {
 
 
 def settings_block():
-    """The settings as the compose file has them: each with its default and its meaning."""
-    return "".join(_line(row) for row in all_settings())
-
-
-def _line(row):
-    value = GIVEN.get(row.name, "")
-    comment = f"default: {row.default}. {row.meaning}" if row.default else row.meaning
-    return f"  {row.name}:{f' {json.dumps(value)}' if value else ''} # {comment}\n"
+    """The settings as the compose file lists them: every name, and the values that it gives."""
+    given = {row.name: GIVEN.get(row.name, "") for row in all_settings()}
+    return "".join(f"  {name}:{f' {json.dumps(value)}' if value else ''}\n" for name, value in given.items())
 
 
 def fetch():
