@@ -20,7 +20,7 @@ from handler.service.service import Service
 from handler.telemetry import log
 from handler.telemetry.terminal import printable, say
 from sources.stores import aws
-from sources.stores.s3 import S3Store
+from sources.stores.location import store_at
 
 WELL: Final = 0
 NOT_ALL_DONE: Final = 1
@@ -175,7 +175,7 @@ def _prepare(settings: Settings, level: str) -> None:
     """
     log.setup(level)
     _warn(settings)
-    if any(isinstance(place, S3Store) for place in (settings.inbox, settings.outbox)):
+    if any(store_at(place).is_remote for place in (settings.inbox, settings.outbox)):
         aws.client("s3")
     if not isinstance(settings.outbox, Path):
         return

@@ -16,7 +16,6 @@ from pipeline.errors import PhotoRejected
 from sources.filters import SIDECAR
 from sources.stores.base import Conflict, TooLarge
 from sources.stores.location import AnyStore, store_at
-from sources.stores.s3 import S3Store
 
 Fate = Literal["replay", "waits", "left"]
 """Back to work; back to work when it is in the inbox again; not touched."""
@@ -106,7 +105,7 @@ class Replay:
 
     def _metadata(self, path: str, report: Report) -> Mapping[str, str]:
         store, place = self._where(path, report)
-        return store.metadata(place) if isinstance(store, S3Store) and place else {}
+        return store.metadata(place) if place else {}
 
     def _sidecar(self, path: str, report: Report) -> bytes | None:
         store, place = self._where(path, report)

@@ -1,4 +1,4 @@
-"""What services that died left behind in the outbox is put in order: at the start, and then now and then."""
+"""Puts in order what dead services left in the outbox: at the start, and again from time to time."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,11 +7,14 @@ from handler.outbox.reports import ReportStore, last_changed
 from handler.outbox.writer import OutboxWriter
 from sources.stores.base import Conflict
 from sources.stores.location import AnyStore
-from sources.stores.s3 import S3Store
 
 
 class Recovery:
-    """`announce` puts photos to work that a dead service had in work, once for each death."""
+    """Removes what dead services left behind, and announces the photos that they had in work.
+
+    Attributes:
+        conditional: `Outbox.conditional`; None for folders, and before the first `run`.
+    """
 
     def __init__(
         self,
@@ -21,19 +24,25 @@ class Recovery:
         attempts: Attempts,
         announce: Callable[[Iterable[str]], None],
     ) -> None:
+        """`announce` gets the paths of photos that a dead service had in work, once per death."""
         self._inbox, self._report_store, self._writer, self._attempts = inbox, report_store, writer, attempts
         self._announce = announce
         self._announced: set[str] = set()
         self.conditional: bool | None = None
-        """Whether the outbox's server keeps conditions; None for folders, and before it was asked."""
 
     def run(self) -> bool:
-        """Whether all is in order: not where another service that is alive wrote a marker just then. OSError where
-        the outbox does not let us."""
+        """Recover once.
+
+        Returns:
+            Whether it finished; false if another service wrote a marker meanwhile.
+
+        Raises:
+            OSError: The outbox cannot be read or written.
+        """
         outbox = self._writer.outbox
         try:
             outbox.sweep()
-            if isinstance(outbox, S3Store):
+            if outbox.is_remote:
                 self.conditional = outbox.conditional
             suspects = self._attempts.suspects(self._is_work, self._writer.tidy)
         except Conflict:
@@ -43,5 +52,5 @@ class Recovery:
         return True
 
     def _is_work(self, path: str) -> bool:
-        """Whether the photo is there, and no report stands for what it is now."""
+        """Whether the photo exists and its current version has no report."""
         return self._inbox.exists(path) and not self._report_store.is_done(path, last_changed(self._inbox, path))

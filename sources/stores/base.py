@@ -148,6 +148,13 @@ class Outbox(Store, Protocol):
             metadata: An object's user metadata; files have none.
         """
 
+    def metadata(self, path: str) -> Mapping[str, str]:
+        """An object's user metadata, without reading its content; empty for files.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+        """
+
     def note(self, path: str, data: bytes, *, replaces: str | None) -> None:
         """As `write`, but a power cut may undo it."""
 

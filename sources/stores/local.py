@@ -99,6 +99,9 @@ class FileStore:
             with self._announced(path) as beside:
                 return self._publish((target[0], beside), target, data, replaces, stamp_ns)
 
+    def metadata(self, path: str) -> Mapping[str, str]:  # noqa: ARG002 - files have no metadata
+        return {}
+
     def note(self, path: str, data: bytes, *, replaces: str | None) -> None:
         """See Outbox."""
         with self._parent(path, make=True) as target, self._opened(_TEMPORARIES) as tmp:

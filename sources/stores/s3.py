@@ -80,7 +80,7 @@ class S3Store:
             return None
 
     def metadata(self, path: str) -> dict[str, str]:
-        """As in `Blob`, without reading the content. FileNotFoundError if nothing is there."""
+        """See Outbox."""
         return requests.metadata(self._head(path))
 
     def write(
