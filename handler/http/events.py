@@ -15,7 +15,7 @@ _RETRY_SECONDS: Final = {"unready": "5", "full": "30"}
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class EventsRoute:
     """`accept` takes a body and says whether there was room for all of it; `unready` says why no photo can be worked
     on now. Without a token everyone may post. A body has `read_seconds` to come."""
 

@@ -45,7 +45,7 @@ class _Refusal(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Invoke:
+class InvokeRoute:
     """`seconds` is a call's deadline, `read_seconds` what its body has to come; `unready` as for the server."""
 
     calls: Calls

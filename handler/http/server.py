@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from handler import __version__
-from handler.http.events import Events
-from handler.http.invoke import Invoke
+from handler.http.events import EventsRoute
+from handler.http.invoke import InvokeRoute
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -48,7 +48,9 @@ class ServerError(Exception):
     """The server cannot listen. The message names the settings and the fix."""
 
 
-def make_app(service: StatusSource, events: Events | None = None, invoke: Invoke | None = None) -> web.Application:
+def make_app(
+    service: StatusSource, events: EventsRoute | None = None, invoke: InvokeRoute | None = None
+) -> web.Application:
     """Routes for GET and HEAD, and for POST where `events` and `invoke` are given; refusals are told in JSON too."""
     app = web.Application(client_max_size=_BODY_BYTES, middlewares=[_errors_as_json])
     app[_SERVICE] = service

@@ -12,8 +12,8 @@ from handler import __version__
 from handler.config.fields import is_loopback
 from handler.config.settings import CommonSettings, Settings
 from handler.http.auth import Guard
-from handler.http.events import Events
-from handler.http.invoke import Invoke
+from handler.http.events import EventsRoute
+from handler.http.invoke import InvokeRoute
 from handler.models.select import build_model_set
 from handler.outbox.attempts import Attempts
 from handler.outbox.health import OutboxHealth
@@ -25,7 +25,7 @@ from handler.processing.worker import Progress, Workers
 from handler.serverless.calls import Calls
 from handler.serverless.function import LambdaFunction
 from handler.service.recovery import Recovery
-from handler.service.sources import Arrivals, Bucket, Queue, from_folder
+from handler.service.sources import Bucket, Queue, SourceSet, from_folder
 from handler.telemetry.metrics import Counted, Metrics
 from handler.workers import child
 from handler.workers.pool import ModelPool
@@ -77,22 +77,24 @@ class Service:
             on_death=lambda: self._metrics.count("worker_deaths"),
             load=load,
         )
-        self._arrivals = self._arrive(once=once)
-        self.source = self._arrivals.source
+        self._sources = self._source_set(once=once)
+        self.source = self._sources.source
         process = Process.between(self._inbox, self._outbox, self._attempts, self.pool, settings)
-        process = replace(process, most_attempts=self._arrivals.most_attempts)
-        self._recovery = Recovery(self._inbox, self._report_store, process.writer, self._attempts, self._arrivals.again)
+        process = replace(process, most_attempts=self._sources.most_attempts)
+        self._recovery = Recovery(
+            self._inbox, self._report_store, process.writer, self._attempts, self._sources.recheck
+        )
         self._workers = Workers(self.source, process, self._activity, settings.workers, self._await_outbox)
         self._calls = Calls(self._function(process), settings.max_concurrent_jobs, self._metrics)
 
-    def _arrive(self, *, once: bool) -> Arrivals:
+    def _source_set(self, *, once: bool) -> SourceSet:
         if isinstance(self._inbox, FileStore):
             return from_folder(self._folder_source(self._inbox.root, once=once))
         settings = self._settings
         dated = settings.after == "keep"
         bucket = Bucket(self._inbox, self._outbox, settings.rescan_seconds, dated, self._counted)
         queue = self._queue(self._inbox) if "sqs" in self._names and not once else None
-        return bucket.arrivals(self._names, queue, once=once)
+        return bucket.source_set(self._names, queue, once=once)
 
     def _queue(self, inbox: S3Store) -> Queue:
         from sources.sqs.client import connect  # noqa: PLC0415 - as above
@@ -191,19 +193,19 @@ class Service:
 
     # What the server asks
 
-    def events(self) -> Events | None:
+    def events(self) -> EventsRoute | None:
         """What `POST /events` needs, where that is a source."""
         token = self._settings.webhook_token
-        if self._arrivals.accept is None:
+        if self._sources.accept is None:
             return None
-        return Events(self._arrivals.accept, self.unready, token.get_secret_value() if token else None)
+        return EventsRoute(self._sources.accept, self.unready, token.get_secret_value() if token else None)
 
-    def invoke(self) -> Invoke:
+    def invoke(self) -> InvokeRoute:
         """What the Lambda-compatible endpoint needs."""
         settings = self._settings
         key = settings.api_key.get_secret_value() if settings.api_key else None
         guard = Guard(is_loopback(settings.host), key)
-        return Invoke(self._calls, guard, self.unready, self._metrics, settings.photo_timeout_seconds)
+        return InvokeRoute(self._calls, guard, self.unready, self._metrics, settings.photo_timeout_seconds)
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         if self._never_begun():
@@ -233,7 +235,7 @@ class Service:
             "source": {
                 "kind": ",".join(self._names),
                 "inbox": str(self._settings.inbox),
-                "mode": self._arrivals.mode(),
+                "mode": self._sources.mode(),
             },
             "counts": self._activity.counts(),
             "pending": self.source.pending(),
@@ -255,6 +257,6 @@ class Service:
 
     def metrics(self) -> tuple[bytes, str]:
         self._metrics.load(len(self._activity.inflight()), self.source.pending(), self._calls.taken)
-        for name, attached in self._arrivals.attached.items():
+        for name, attached in self._sources.attached.items():
             self._metrics.source_up(name, attached() is None)
         return self._metrics.render()

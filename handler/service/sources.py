@@ -1,4 +1,4 @@
-"""How photos arrive: the sources that the settings ask for, as one."""
+"""The sources that the settings ask for, merged into one."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,11 +30,16 @@ class Queue(Member, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
-    """`source` yields the photos; `attached` says of each kind of source what is in its way; `mode` as in `/status`.
+class SourceSet:
+    """All sources of a service as one.
 
-    `accept` takes the bodies of `POST /events`, where that is a source. `announce` puts a photo to work.
-    `most_attempts` is the queue's limit, None where there is none or it is not known yet.
+    Attributes:
+        source: Yields the photos.
+        attached: For each kind of source, what keeps it from working; None while it works.
+        mode: How photos are found, as in `/status`.
+        announce: Queues the photo at a path.
+        accept: Takes a body of `POST /events` and says whether there was room for it; None without that source.
+        most_attempts: The queue's own limit; None without a queue, and until it is known.
     """
 
     source: Member
@@ -44,14 +49,14 @@ class Arrivals:
     accept: Callable[[bytes], bool] | None = None
     most_attempts: Callable[[], int | None] = lambda: None
 
-    def again(self, paths: Iterable[str]) -> None:
-        """Photos that may not be what their reports are about, though a listing says so: a service died with them."""
+    def recheck(self, paths: Iterable[str]) -> None:
+        """Queue photos that a service died with: a listing may call them done although their reports are older."""
         for path in paths:
             self.announce(path)
 
 
-def from_folder(source: FolderSource) -> Arrivals:
-    return Arrivals(source, {"folder": source.attached}, lambda: source.mode)
+def from_folder(source: FolderSource) -> SourceSet:
+    return SourceSet(source, {"folder": source.attached}, lambda: source.mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class Bucket:
     dated: bool
     on_count: Count
 
-    def arrivals(self, names: tuple[SourceName, ...], queue: Queue | None = None, *, once: bool = False) -> Arrivals:
+    def source_set(self, names: tuple[SourceName, ...], queue: Queue | None = None, *, once: bool = False) -> SourceSet:
         """The sources of these names; `queue` is that of `sqs`. With `once` only what is there."""
         found = self._found(queue, once=once)
         if queue:
@@ -73,7 +78,7 @@ class Bucket:
         attached: dict[str, Callable[[], str | None]] = {name: found.attached for name in (*names, "poll")}
         if queue:
             attached["sqs"] = queue.attached
-        return Arrivals(
+        return SourceSet(
             MergedSource((queue, found)) if queue else found,
             attached,
             lambda: "polling" if names == ("poll",) else "events",

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from handler.http.events import Events
+from handler.http.events import EventsRoute
 from handler.http.server import ServerThread, make_app
 from handler.processing.worker import Workers
 from handler.workers.outcome import Outcome, Skipped
@@ -79,7 +79,7 @@ def run(events: int) -> None:
     service, waits = Service(events), list[float]()
     source = BucketSource(Nothing(), "s3://bench/in/{}".format, rescan_seconds=3600)
     webhook = Webhook(BucketInbox("bench", "in"), source.announce)
-    server = ServerThread(make_app(service, Events(webhook.accept, service.unready, "t")), "127.0.0.1", 0)
+    server = ServerThread(make_app(service, EventsRoute(webhook.accept, service.unready, "t")), "127.0.0.1", 0)
     server.start()
     workers = Workers(source, service, service, 2)
     workers.start()

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from handler.http.events import Events
+from handler.http.events import EventsRoute
 from handler.http.server import ServerThread, make_app
 from tests.handler.http.test_server import Service, ask, get
 
@@ -18,7 +18,7 @@ TOKEN = "7Hq2vX"  # noqa: S105 - of the tests
 class Desk:
     def __init__(self, token):
         self.bodies, self.reasons, self.room = [], [], True
-        self.events = Events(self.accept, lambda: self.reasons, token)
+        self.events = EventsRoute(self.accept, lambda: self.reasons, token)
 
     def accept(self, body):
         self.bodies.append(body)

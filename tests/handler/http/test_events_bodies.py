@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handler.http.events import Events
+from handler.http.events import EventsRoute
 from handler.http.server import ServerThread, make_app
 from sources.bucket.inbox import BucketInbox
 from sources.bucket.webhook import Webhook
@@ -27,7 +27,7 @@ class Desk:
     def __init__(self):
         self.counts, self._told = Counter(), queue.SimpleQueue()
         webhook = Webhook(BucketInbox("photos", "in"), self._announce, self._count)
-        self._server = ServerThread(make_app(Service(), Events(webhook.accept, list)), "127.0.0.1", 0)
+        self._server = ServerThread(make_app(Service(), EventsRoute(webhook.accept, list)), "127.0.0.1", 0)
         self._server.start()
         self._connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=30)
 

@@ -89,13 +89,13 @@ def test_faults_that_pass_are_not_noticed(proxy, bucket, fault):
 def test_faults_that_stay_are_told_and_once_they_end_nothing_is_lost_or_doubled(proxy, bucket, fault, words):
     put(bucket, *PATHS)
     proxy.do(fault)
-    with running(bucket, ("poll",)) as (arrivals, next_event):
-        until(lambda: "cannot be scanned" in (arrivals.source.attached() or ""))
-        assert words in arrivals.source.attached()
+    with running(bucket, ("poll",)) as (sources, next_event):
+        until(lambda: "cannot be scanned" in (sources.source.attached() or ""))
+        assert words in sources.source.attached()
         proxy.do(None)
         assert sorted(next_event().path for _ in PATHS) == PATHS
-        until(lambda: arrivals.source.attached() is None)
-        assert arrivals.source.pending() == 0
+        until(lambda: sources.source.attached() is None)
+        assert sources.source.pending() == 0
 
 
 def test_a_name_that_is_not_known_any_more_is_told_until_it_is_known_again(proxy, monkeypatch):
@@ -116,11 +116,11 @@ def test_a_name_that_is_not_known_any_more_is_told_until_it_is_known_again(proxy
         put(bucket, *PATHS)
         known.clear()
         proxy.hang_up()
-        with running(bucket, ("poll",)) as (arrivals, next_event):
-            until(lambda: "localhost" in (arrivals.source.attached() or ""))
+        with running(bucket, ("poll",)) as (sources, next_event):
+            until(lambda: "localhost" in (sources.source.attached() or ""))
             known.set()
             assert sorted(next_event().path for _ in PATHS) == PATHS
-            until(lambda: arrivals.source.attached() is None)
+            until(lambda: sources.source.attached() is None)
 
 
 def test_minio_says_to_a_clock_that_is_wrong_what_the_proxy_says(tmp_path, monkeypatch):

@@ -53,12 +53,12 @@ def settle(bucket, *paths, **report):
 
 def found(bucket):
     """What a service that starts now finds to be work; it leaves it undone."""
-    arrivals = bucket.arrivals(("poll",), once=True)
+    sources = bucket.source_set(("poll",), once=True)
     seen = []
-    for event in arrivals.source:
+    for event in sources.source:
         seen.append(event.path)
-        arrivals.source.ack(event)
-    arrivals.source.close()
+        sources.source.ack(event)
+    sources.source.close()
     return sorted(seen)
 
 
@@ -130,13 +130,13 @@ def test_reports_in_a_folder_tell_by_their_mtimes(stores, tmp_path):
 
 @contextmanager
 def running(bucket, names=("webhook",), attached=True):
-    arrivals, events = bucket.arrivals(names), queue.Queue()
-    thread = threading.Thread(target=lambda: [events.put(event) for event in arrivals.source], daemon=True)
+    sources, events = bucket.source_set(names), queue.Queue()
+    thread = threading.Thread(target=lambda: [events.put(event) for event in sources.source], daemon=True)
     thread.start()
     try:
-        yield arrivals, lambda: events.get(timeout=SOON)
+        yield sources, lambda: events.get(timeout=SOON)
     finally:
-        arrivals.source.close()
+        sources.source.close()
         thread.join(SOON)
 
 
@@ -151,23 +151,23 @@ def body(bucket, path):
 
 
 def test_the_webhook_s_bodies_become_events_of_the_inbox(bucket):
-    with running(bucket) as (arrivals, next_event):
-        assert arrivals.accept(body(bucket, "sub/a.jpg"))
+    with running(bucket) as (sources, next_event):
+        assert sources.accept(body(bucket, "sub/a.jpg"))
         event = next_event()
     assert (event.uri, event.source) == (bucket.inbox.uri("sub/a.jpg"), "webhook")
-    assert arrivals.attached.keys() == {"webhook", "poll"}
+    assert sources.attached.keys() == {"webhook", "poll"}
 
 
 def test_only_the_source_webhook_takes_bodies(bucket):
-    assert bucket.arrivals(("poll",)).accept is None
+    assert bucket.source_set(("poll",)).accept is None
 
 
 def test_what_was_in_work_when_a_service_died_is_looked_at_again_whatever_dates_say(bucket):
     put(bucket, "a.jpg")
     settle(bucket, "a.jpg")
-    with running(bucket, ("poll",)) as (arrivals, next_event):
-        until(lambda: arrivals.source.attached() is None)
-        arrivals.again({"a.jpg"})
+    with running(bucket, ("poll",)) as (sources, next_event):
+        until(lambda: sources.source.attached() is None)
+        sources.recheck({"a.jpg"})
         assert next_event().path == "a.jpg"
 
 
@@ -218,25 +218,25 @@ def test_what_the_queue_tells_is_worked_on_once_and_what_it_lost_is_found_when_i
     put(told.bucket, "lost 1.jpg", "lost 2.jpg")
     told.lose()
     put(told.bucket, *(f"{number}.jpg" for number in range(4)))
-    arrivals = told.bucket.arrivals(("sqs",), told.source())
+    sources = told.bucket.source_set(("sqs",), told.source())
     seen = []
-    for event in arrivals.source:
+    for event in sources.source:
         seen.append((event.path, event.source))
         settle(told.bucket, event.path)
-        arrivals.source.ack(event)
+        sources.source.ack(event)
         if len(seen) == 6:
-            arrivals.source.stop()
-    arrivals.source.close()
+            sources.source.stop()
+    sources.source.close()
     assert sorted(seen[:4]) == [(f"{number}.jpg", "sqs") for number in range(4)]
     assert sorted(seen[4:]) == [("lost 1.jpg", "poll"), ("lost 2.jpg", "poll")]
-    assert arrivals.attached.keys() == {"sqs", "poll"}
+    assert sources.attached.keys() == {"sqs", "poll"}
 
 
 def test_the_same_photo_from_the_queue_and_the_webhook_is_in_one_pair_of_hands(told):
     put(told.bucket, "a.jpg")
-    arrivals = told.bucket.arrivals(("sqs", "webhook"), told.source())
-    arrivals.accept(body(told.bucket, "a.jpg"))
-    events, others = iter(arrivals.source), queue.Queue()
+    sources = told.bucket.source_set(("sqs", "webhook"), told.source())
+    sources.accept(body(told.bucket, "a.jpg"))
+    events, others = iter(sources.source), queue.Queue()
     first = next(events)
     thread = threading.Thread(target=lambda: others.put(next(events, None)), daemon=True)
     thread.start()
@@ -245,18 +245,18 @@ def test_the_same_photo_from_the_queue_and_the_webhook_is_in_one_pair_of_hands(t
         others.get(timeout=0.3)
     assert told.counts["events"] == 2
     settle(told.bucket, "a.jpg")
-    arrivals.source.ack(first)
+    sources.source.ack(first)
     second = others.get(timeout=SOON)
-    arrivals.source.ack(second)
-    arrivals.source.close()
+    sources.source.ack(second)
+    sources.source.close()
     assert {first.source, second.source} == {"sqs", "webhook"}
 
 
 def test_the_queue_s_limit_of_attempts_is_told(told):
     told.redrive(2)
     put(told.bucket, "a.jpg")
-    arrivals = told.bucket.arrivals(("sqs",), told.source())
-    assert arrivals.most_attempts() is None
-    arrivals.source.ack(next(iter(arrivals.source)))
-    assert arrivals.most_attempts() == 2
-    arrivals.source.close()
+    sources = told.bucket.source_set(("sqs",), told.source())
+    assert sources.most_attempts() is None
+    sources.source.ack(next(iter(sources.source)))
+    assert sources.most_attempts() == 2
+    sources.source.close()

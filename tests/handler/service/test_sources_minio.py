@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from handler.http.events import Events
+from handler.http.events import EventsRoute
 from handler.http.server import ServerThread, make_app
 from handler.outbox.paths import report_path
 from handler.outbox.writer import OutboxWriter
@@ -32,15 +32,15 @@ class Service:
     """The handler's sources and its HTTP side; its work is to write a report where none stands."""
 
     def __init__(self, bucket, port, worked):
-        self.arrivals = bucket.arrivals(("webhook",))
+        self.sources = bucket.source_set(("webhook",))
         self._bucket, self._worked = bucket, worked
         self._server = ServerThread(
-            make_app(self, Events(self.arrivals.accept, self.unready, TOKEN)), "127.0.0.1", port
+            make_app(self, EventsRoute(self.sources.accept, self.unready, TOKEN)), "127.0.0.1", port
         )
         self._slot = threading.Thread(target=self._work, daemon=True)
 
     def unready(self):
-        return [trouble for trouble in [self.arrivals.source.attached()] if trouble]
+        return [trouble for trouble in [self.sources.source.attached()] if trouble]
 
     def health(self):
         return True, {}
@@ -58,18 +58,18 @@ class Service:
 
     def __exit__(self, *_):
         """It dies: what it was told and did not do is forgotten."""
-        self.arrivals.source.close()
+        self.sources.source.close()
         self._slot.join(SOON)
         self._server.stop()
 
     def _work(self):
-        for event in self.arrivals.source:
+        for event in self.sources.source:
             outbox, place = self._bucket.outbox, report_path(event.path)
             if not outbox.exists(place):
                 newest = self._bucket.inbox.changed(event.path)
                 self._worked[event.path] += 1
                 OutboxWriter(outbox).commit(event.path, {"outcome": "done"}, changed_ns=newest)
-            self.arrivals.source.ack(event)
+            self.sources.source.ack(event)
 
 
 @pytest.fixture

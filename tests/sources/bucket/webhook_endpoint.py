@@ -4,7 +4,7 @@ import queue
 import threading
 from collections import Counter
 
-from handler.http.events import Events
+from handler.http.events import EventsRoute
 from handler.http.server import ServerThread, make_app
 from sources.bucket.inbox import BucketInbox
 from sources.bucket.webhook import Webhook
@@ -53,7 +53,7 @@ class Hook:
         return self._webhook.accept(body)
 
     def __enter__(self):
-        events = Events(self.accept, list, TOKEN)
+        events = EventsRoute(self.accept, list, TOKEN)
         self._server = ServerThread(make_app(Status(), events), "127.0.0.1", self.port)
         self._server.start()
         return self
