@@ -110,7 +110,7 @@ def cards_of(inbox: Path, outbox: FileStore, *, taken: bool = False) -> Iterator
 
 
 def _photos(inbox: Path) -> Iterable[str]:
-    batches = FolderScanner(os.fspath(inbox), lambda _folder: lambda _name, _changed: False).unsettled()
+    batches = FolderScanner(os.fspath(inbox), lambda _folder: lambda _name, _changed: False).scan()
     return (path for batch in batches for path in batch.paths)
 
 

@@ -1,6 +1,6 @@
-"""Which photos of a bucket are work: its listing beside that of the reports, compared by digests of their keys.
+"""Finds the photos of a bucket that are not done: compares its listing with that of the reports, by digests of keys.
 
-The orders of the two listings do not matter: servers differ in theirs. A million reports take 16 MB while a scan runs.
+The order of the two listings does not matter: servers differ in theirs. A million reports take 16 MB during a scan.
 """
 
 import secrets
@@ -16,34 +16,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sources.filters import photo_of, why_ignored
-from sources.scanning.batch import Batch, ReportsAway
+from sources.scanning.scanner import Batch, ReportsUnavailable
 from sources.stores.base import ListedObject
 
 _PAGE: Final = 1000
-_QUESTIONS: Final = 8
-"""Reports that are asked for at a time."""
+_PARALLEL_READS: Final = 8
+"""Reports that are read at a time."""
 
 
 class Reports(Protocol):
-    """What the outbox says. Everything may raise OSError: it is away."""
+    """The reports in the outbox. Every method may raise OSError if the outbox cannot be read."""
 
     def stamps(self) -> Iterator[tuple[str, int]]:
-        """Where each report lies and its date in ns, in any order."""
+        """The path of each report and its date in ns, in any order."""
 
     def place(self, path: str) -> str:
-        """Where the report of this photo lies, or would."""
+        """The path of this photo's report, whether or not it exists."""
 
     def covers(self, entry: ListedObject, stamp_ns: int, *, sidecar: bool) -> bool:
-        """Whether the listings alone say that a report of that date is about this photo or sidecar. `sidecar`: whether
-        they show one of this photo."""
+        """Whether the listings alone show that a report of that date is about this photo or sidecar. `sidecar`: whether
+        they show a sidecar of this photo."""
 
     def about(self, photo: str, entry: ListedObject, stamp_ns: int) -> bool:
-        """Asked by name: whether the report of this photo is about this entry, which is it or its sidecar, or whether
-        there is nothing to be reported, because the photo of a sidecar is gone."""
+        """Read by name: whether the photo's report is about this entry (the photo or its sidecar), or there is nothing
+        to report because the photo of a sidecar is gone."""
 
 
 class _Doubt(NamedTuple):
-    """The listings do not say whether the report of that date is about this entry. `digest` is of all this."""
+    """The listings do not show whether the report of that date is about this entry. `digest` is of all these."""
 
     photo: str
     entry: ListedObject
@@ -52,7 +52,8 @@ class _Doubt(NamedTuple):
 
 
 class BucketScanner:
-    """Scans one prefix of a bucket. Of what dates leave open, each version is asked for once and then remembered."""
+    """Scans one prefix of a bucket. Where dates leave a doubt, it reads the report once per version and remembers the
+    result."""
 
     remedy: Final = "check its name, the endpoint, and that the credentials may s3:ListBucket there"
 
@@ -63,17 +64,20 @@ class BucketScanner:
         reports: Reports,
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`root` is for messages; `wanted` is asked before and while it scans, which ends where it says no."""
+        """`root` is for messages; `wanted` is called before and during a scan, and ends it by returning False."""
         self.root = root
         self._entries, self._reports, self._wanted = entries, reports, wanted
         self._key = secrets.token_bytes(16)  # nobody outside can make two keys with one digest
         self._remembered = np.empty(0, np.uint64)
 
-    def unsettled(self, top: str = "") -> Iterator[Batch]:  # noqa: ARG002 - a bucket has no folders to begin with
-        """All work, in parts, each from a random place on: services that scan at the same time take different photos.
+    def scan(self, folder: str = "") -> Iterator[Batch]:  # noqa: ARG002 - new folders of a bucket are never reported
+        """All work, first an empty batch once the inbox has answered.
 
-        First an empty part, when the inbox has answered. OSError if it cannot be listed, ReportsAway if what is settled
-        cannot be told.
+        Each batch begins at a random path, so that services that scan at the same time take different photos.
+
+        Raises:
+            ReportsUnavailable: The outbox cannot be listed.
+            OSError: The inbox cannot be listed.
         """
         next(self._entries(), None)
         yield Batch()
@@ -84,8 +88,8 @@ class BucketScanner:
             for page in _pages(self._entries()):
                 if not self._wanted():
                     return
-                yield self._batch(page, stamps, about)
-            self._remembered = np.empty(0, np.uint64)  # what was not seen again is gone
+                yield self._compare(page, stamps, about)
+            self._remembered = np.empty(0, np.uint64)  # forgets what this scan did not meet again
         finally:
             fresh = np.frombuffer(about, np.uint64)
             self._remembered = np.union1d(self._remembered, fresh)
@@ -94,31 +98,31 @@ class BucketScanner:
         try:
             return ReportDates((self._digest(place), stamp_ns) for place, stamp_ns in self._reports.stamps())
         except OSError as error:
-            raise ReportsAway(str(error)) from error
+            raise ReportsUnavailable(str(error)) from error
 
-    def _batch(self, page: Sequence[ListedObject], stamps: "ReportDates", about: "array[int]") -> Batch:
+    def _compare(self, page: Sequence[ListedObject], stamps: "ReportDates", about: "array[int]") -> Batch:
         batch, doubts = Batch(), []
         ours = list(self._ours(page, batch))
-        # one that the server lists elsewhere is looked for by name
+        # only those on the same page; the report of any other is read by name
         sidecars = {photo for photo, entry in ours if photo != entry.path}
         reports = [self._digest(self._reports.place(photo)) for photo, _ in ours]
         for (photo, entry), report, stamp_ns in zip(ours, reports, stamps.of(reports), strict=True):
             if stamp_ns is None:
-                if photo == entry.path:  # a sidecar without report and photo is nothing yet
+                if photo == entry.path:  # a sidecar alone is no work
                     batch.versions[photo] = entry.etag
             elif not self._reports.covers(entry, stamp_ns, sidecar=photo in sidecars):
                 digest = self._digest(f"{report} {stamp_ns} {entry.etag} {photo in sidecars}")
                 doubts.append(_Doubt(photo, entry, stamp_ns, digest))
-        self._ask(doubts, batch, about)
+        self._resolve(doubts, batch, about)
         start = secrets.randbelow(len(batch.versions) or 1)
         paths = list(batch.versions)
         batch.paths = paths[start:] + paths[:start]
         return batch
 
     def _ours(self, page: Sequence[ListedObject], batch: Batch) -> Iterator[tuple[str, ListedObject]]:
-        """Photos and sidecars, each with the photo that it is or belongs to."""
+        """Photos and sidecars, each with the path of its photo."""
         for entry in page:
-            if not entry.path or entry.path.endswith("/"):  # what consoles make where a folder is asked for
+            if not entry.path or entry.path.endswith("/"):  # consoles create these as folders
                 continue
             photo = photo_of(entry.path) or entry.path
             if why_ignored(photo):
@@ -126,33 +130,33 @@ class BucketScanner:
             else:
                 yield photo, entry
 
-    def _ask(self, doubts: Sequence[_Doubt], batch: Batch, about: "array[int]") -> None:
-        """By name, where no earlier scan did so for this very version and report."""
+    def _resolve(self, doubts: Sequence[_Doubt], batch: Batch, about: "array[int]") -> None:
+        """Read the reports in doubt, except those that an earlier scan read for the same version and report."""
         known = _among(self._remembered, [doubt.digest for doubt in doubts])
-        answers = iter(self._answers([doubt for doubt, is_known in zip(doubts, known, strict=True) if not is_known]))
+        answers = iter(self._are_about([doubt for doubt, is_known in zip(doubts, known, strict=True) if not is_known]))
         for doubt, is_known in zip(doubts, known, strict=True):
             if is_known or next(answers):
                 about.append(doubt.digest)
             else:
                 batch.versions[doubt.photo] = doubt.entry.etag if doubt.photo == doubt.entry.path else ""
 
-    def _answers(self, doubts: Sequence[_Doubt]) -> list[bool]:
+    def _are_about(self, doubts: Sequence[_Doubt]) -> list[bool]:
         if not doubts:
             return []
-        with ThreadPoolExecutor(_QUESTIONS, "reconcile") as threads:
+        with ThreadPoolExecutor(_PARALLEL_READS, "bucket-scan") as threads:
             try:
                 return list(
                     threads.map(lambda doubt: self._reports.about(doubt.photo, doubt.entry, doubt.stamp_ns), doubts)
                 )
             except OSError as error:
-                raise ReportsAway(str(error)) from error
+                raise ReportsUnavailable(str(error)) from error
 
     def _digest(self, text: str) -> int:
         return int.from_bytes(blake2b(fsencode(text), digest_size=8, key=self._key).digest(), "big")
 
 
 class ReportDates:
-    """Dates of reports by digests of their places: two numbers of 8 bytes each."""
+    """Dates of reports by digests of their paths: two numbers of 8 bytes per report."""
 
     def __init__(self, reports: Iterable[tuple[int, int]]) -> None:
         digests, stamps = array("Q"), array("q")
@@ -161,11 +165,11 @@ class ReportDates:
             stamps.append(stamp_ns)
         order = np.argsort(np.frombuffer(digests, np.uint64))
         self._digests: NDArray[np.uint64] = np.frombuffer(digests, np.uint64)[order]
-        del digests  # the most that a scan needs is needed here
+        del digests  # memory use peaks here
         self._stamps: NDArray[np.int64] = np.frombuffer(stamps, np.int64)[order]
 
     def of(self, digests: Sequence[int]) -> list[int | None]:
-        """The date for each digest, None where no report stands."""
+        """The date for each digest, None where no report exists."""
         places = np.searchsorted(self._digests, np.array(digests, np.uint64))
         found = _among(self._digests, digests)
         return [int(self._stamps[place]) if there else None for place, there in zip(places, found, strict=True)]

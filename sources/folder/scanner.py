@@ -1,4 +1,4 @@
-"""Walk a folder for photos that are not settled: a listing is the truth, an event only a hint."""
+"""Walks a folder for photos that are not done. A listing is the truth, an event only a hint."""
 
 import logging
 import os
@@ -8,62 +8,61 @@ from typing import Final
 
 from sources.filters import SIDECAR, ignored_folder, ignored_name
 from sources.folder.snapshot import sidecar_changed_ns, stat_linked_file
-from sources.scanning.batch import Batch, ReportsAway
+from sources.scanning.scanner import Batch, ReportsUnavailable
 
-Settled = Callable[[str, int], bool]
-"""(file name, newest ctime in ns of photo and sidecar) -> whether a report with that stamp stands."""
+IsDone = Callable[[str, int], bool]
+"""(file name, newest ctime in ns of photo and sidecar) -> whether a report on that state exists."""
 
-DoneIn = Callable[[str], Settled]
+DoneIn = Callable[[str], IsDone]
 """(folder below the root, "" for the root) -> the predicate for its files; asked once per folder and scan."""
 
-_BATCH = 1000
+_BATCH: Final = 1000
 _log = logging.getLogger(__name__)
 
 
-def _nothing(_folder: str) -> None:
-    pass
-
-
 class FolderScanner:
-    """Scans below one root; remembers only which folders it has complained about."""
+    """Scans below one root; remembers only which folders it has warned about."""
 
     remedy: Final = "mount it or make it readable"
 
-    def __init__(self, root: str, done_in: DoneIn, before: Callable[[str], None] = _nothing) -> None:
-        """`before` is called with each folder before it is listed."""
+    def __init__(self, root: str, done_in: DoneIn, before_folder: Callable[[str], None] = lambda _folder: None) -> None:
+        """`before_folder` is called with each folder before it is listed."""
         self.root = root
         self._done_in = done_in
-        self._before = before
+        self._before_folder = before_folder
         self._unreadable: set[str] = set()
 
-    def unsettled(self, top: str = "") -> Iterator[Batch]:
-        """All work below the folder `top`, folder by folder, in parts.
+    def scan(self, folder: str = "") -> Iterator[Batch]:
+        """All work below this folder, "" for the whole root, one folder after the other.
 
-        OSError if the root itself cannot be listed, ReportsAway if what is settled cannot be told.
+        Raises:
+            ReportsUnavailable: The outbox cannot be listed.
+            OSError: The root cannot be listed. Folders below it that cannot are skipped with a warning.
         """
-        folders = [top]
+        folders = [folder]
         while folders:
-            folder = folders.pop()
-            settled = self._settled(folder)
+            current = folders.pop()
+            is_done = self._is_done_in(current)
             try:
-                yield from self._folder(folder, folders, settled)
-                self._unreadable.discard(folder)
+                yield from self._scan_one(current, folders, is_done)
+                self._unreadable.discard(current)
             except OSError as error:
-                if not folder:
+                if not current:
                     raise
                 if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-                    self._complain(folder, error)
+                    self._warn(current, error)
 
-    def _settled(self, folder: str) -> Settled:
+    def _is_done_in(self, folder: str) -> IsDone:
         try:
             return self._done_in(folder)
         except OSError as error:
-            raise ReportsAway(str(error)) from error
+            raise ReportsUnavailable(str(error)) from error
 
-    def _folder(self, folder: str, folders: list[str], settled: Settled) -> Iterator[Batch]:
+    def _scan_one(self, folder: str, folders: list[str], is_done: IsDone) -> Iterator[Batch]:
+        """The photos of this folder; its subfolders are appended to `folders`."""
         place = f"{self.root}/{folder}" if folder else self.root
         prefix = f"{folder}/" if folder else ""
-        self._before(folder)
+        self._before_folder(folder)
         sidecars = _sidecars(place)
         with os.scandir(place) as entries:
             while names := tuple(islice(entries, _BATCH)):
@@ -73,23 +72,25 @@ class FolderScanner:
                         folders.append(prefix + entry.name)
                     elif (changed_ns := self._changed_ns(entry, sidecars)) is None:
                         batch.ignored += 1
-                    elif not settled(entry.name, changed_ns):
+                    elif not is_done(entry.name, changed_ns):
                         batch.paths.append(prefix + entry.name)
                 yield batch
 
     def _changed_ns(self, entry: os.DirEntry[str], sidecars: set[str]) -> int | None:
-        """The newest ctime of photo and sidecar, or None if this is no photo. One stat, unless there is a sidecar."""
+        """The newest ctime of photo and sidecar in ns; None if this is no photo. Costs one stat, two with a sidecar."""
         if ignored_name(entry.name):
             return None
         if entry.is_symlink():
-            seen = stat_linked_file(self.root, entry.path)
+            found = stat_linked_file(self.root, entry.path)
         else:
-            seen = _stat(entry) if entry.is_file(follow_symlinks=False) else None
-        if seen is None or entry.name + SIDECAR not in sidecars:
-            return seen and seen.st_ctime_ns
-        return max(seen.st_ctime_ns, sidecar_changed_ns(entry.path))
+            found = _stat(entry) if entry.is_file(follow_symlinks=False) else None
+        if found is None:
+            return None
+        if entry.name + SIDECAR not in sidecars:
+            return found.st_ctime_ns
+        return max(found.st_ctime_ns, sidecar_changed_ns(entry.path))
 
-    def _complain(self, folder: str, error: OSError) -> None:
+    def _warn(self, folder: str, error: OSError) -> None:
         if folder not in self._unreadable:
             self._unreadable.add(folder)
             _log.warning(

@@ -1,4 +1,4 @@
-"""Photos that appear in a folder: events bring them soon, scans bring what events missed."""
+"""Photos that appear in a folder: events report them at once, scans find what events missed."""
 
 import logging
 import os
@@ -21,11 +21,11 @@ _log = logging.getLogger(__name__)
 
 
 class FolderSource(ScanningSource):
-    """Yields a photo when it is complete: by its own trailer at once, else after `settle_seconds` without change.
+    """Yields a photo when it is complete: at once if it ends with its format's end mark, else after `settle_seconds`
+    without change.
 
-    What changed while it was in someone's hands is then looked at again. With `once` the iteration ends when all is
-    settled. Not more than `most` paths are remembered at a time (about 0.5 KB each), but for `once`, which scans but
-    once.
+    A photo that changes while it is in progress is checked again afterwards. With `once` the root is scanned once, and
+    the iteration ends when all its photos are settled.
     """
 
     def __init__(  # noqa: PLR0913 - each is a setting or a seam of its own, and all but the root go by name
@@ -37,31 +37,45 @@ class FolderSource(ScanningSource):
         done_in: DoneIn,
         is_complete: IsComplete,
         once: bool = False,
-        most: int = 100_000,
+        max_paths: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
         on_count: Count = count_nothing,
         watcher: Callable[[str, OnChange], FolderWatcher] = FolderWatcher,
     ) -> None:
+        """Watches and scans `root`.
+
+        Args:
+            root: The inbox.
+            settle_seconds: How long a file without an end mark must not change.
+            rescan_seconds: Pause between two scans.
+            done_in: Says which photos have a report.
+            is_complete: Recognizes end marks.
+            once: Scan once, without watching.
+            max_paths: How many paths are remembered at a time (about 0.5 KB each); no limit with `once`.
+            clock: Monotonic seconds.
+            on_count: Counts events, ignored names and the like.
+            watcher: Makes the watcher of the root.
+        """
         place = os.fspath(root.absolute())
         self._done_in, self._is_complete = done_in, is_complete
-        self._watcher = watcher(place, self._heard)
-        backlog = Backlog(settle_seconds, sys.maxsize if once else most)
+        self._watcher = watcher(place, self._on_change)
+        backlog = Backlog(settle_seconds, sys.maxsize if once else max_paths)
         scanner = FolderScanner(place, done_in, self._watcher.watch_folder)
-        super().__init__(scanner, None if once else self._watcher, backlog, rescan_seconds, clock, on_count)
+        super().__init__(scanner, backlog, rescan_seconds, clock, on_count, once=once)
 
     @property
     def mode(self) -> str:
-        """`events`, or `polling` where they may not tell of everything, so that the rescan comes more often."""
+        """`events`, or `polling` where events may be missing, so that scans come more often."""
         return self._watcher.mode
 
     def ack(self, event: Event) -> None:
-        """Let go of the photo; if it has changed since it was yielded and no report covers that, it is work again."""
+        """Release the photo; if it has changed since it was yielded and no report covers that, it is work again."""
         with self._work:
-            before = self._backlog.settling(event.path)
-        after = self._look(event.path) if before else None
-        changed = after is not None and after != before and not self._settled(event.path, after)
+            before = self._backlog.begin_ack(event.path)
+        after = self._take_snapshot(event.path) if before else None
+        changed = after is not None and after != before and not self._is_done(event.path, after)
         with self._work:
-            self._backlog.settle(event.path, self._clock(), changed=changed)
+            self._backlog.finish_ack(event.path, self._clock(), changed=changed)
             self._work.notify_all()
 
     def close(self) -> None:
@@ -69,18 +83,25 @@ class FolderSource(ScanningSource):
         super().close()
         self._watcher.close()
 
-    # What is yielded
+    def before_scan(self) -> None:
+        """Watch the root that exists now; see `ScanningSource`."""
+        if not self.once:
+            self._watcher.attach()
 
-    def _judge(self, item: BacklogItem) -> Event | None:
-        snapshot = self._look(item.path)
-        ready = snapshot is not None and self._ready(item, snapshot)
+    def events_reliable(self) -> bool:
+        """See `ScanningSource`."""
+        return self.mode == "events"
+
+    def _check(self, item: BacklogItem) -> Event | None:
+        snapshot = self._take_snapshot(item.path)
+        ready = snapshot is not None and self._is_ready(item, snapshot)
         with self._work:
             if snapshot is None:
                 self._backlog.drop(item)
             elif ready:
-                self._backlog.hold(item, snapshot)
+                self._backlog.mark_yielded(item, snapshot)
             else:
-                self._backlog.wait(item, self._clock())
+                self._backlog.postpone(item, self._clock())
             self._work.notify_all()
         if snapshot is None or not ready:
             return None
@@ -88,56 +109,58 @@ class FolderSource(ScanningSource):
             self._count("rescan_found", 1)
             self._watcher.missed(item.path)
         return Event(
-            file_uri(f"{self._root}/{item.path}"), item.path, snapshot.version, item.attempt, queued_at=item.known
+            file_uri(f"{self._root}/{item.path}"), item.path, snapshot.version, item.attempt, queued_at=item.queued_at
         )
 
-    def _ready(self, item: BacklogItem, snapshot: FileSnapshot) -> bool:
-        if self._backlog.ripe(item, snapshot, self._clock()):
+    def _is_ready(self, item: BacklogItem, snapshot: FileSnapshot) -> bool:
+        if self._backlog.is_stable(item, snapshot, self._clock()):
             return True
         try:
-            # Looked at again: what changed while it was read is still being written.
+            # The second snapshot: a file that changed while it was read is still being written.
             complete = snapshot.size > 0 and is_complete_file(self._root, item.path, self._is_complete)
-            return complete and self._look(item.path) == snapshot
-        except OSError:  # it waits for quiet; then whoever reads it finds the same and reports it
+            return complete and self._take_snapshot(item.path) == snapshot
+        except OSError:  # yielded once it is stable; then the worker meets the same error and reports it
             return False
 
-    def _look(self, path: str) -> FileSnapshot | None:
+    def _take_snapshot(self, path: str) -> FileSnapshot | None:
         try:
             return take_snapshot(self._root, path)
         except NotAPhoto:
             self._count("ignored", 1)
         except OSError as error:
-            _log.warning("%r cannot be looked at (%s): check the disk or mount; tried at each rescan.", path, error)
+            _log.warning(
+                "%r cannot be read (%s): check the disk or mount; it is tried again at every rescan.", path, error
+            )
         return None
 
-    def _settled(self, path: str, snapshot: FileSnapshot) -> bool:
+    def _is_done(self, path: str, snapshot: FileSnapshot) -> bool:
         folder, _, name = path.rpartition("/")
         try:
             return self._done_in(folder)(name, snapshot.changed_ns)
-        except OSError as error:  # its report is asked for by name before any work, so doubt costs one look
-            _log.warning("Whether %r is settled cannot be told (%s): it is looked at again.", path, error)
+        except OSError as error:  # the report is read by name before any work, so a wrong answer costs one check
+            _log.warning("The report of %r cannot be found (%s): the photo is checked again.", path, error)
             return False
 
-    # What is heard
+    # Called from the watcher's thread
 
-    def _heard(self, kind: ChangeKind, path: str) -> None:
+    def _on_change(self, kind: ChangeKind, path: str) -> None:
         if kind == "overflow":
             self._count("watch_overflows", 1)
         if kind in ("overflow", "lost"):
-            self._rescans.want()
+            self._rescanner.request()
         elif kind == "folder":
-            self._heard_folder(path)
+            self._on_folder(path)
         else:
-            self._heard_file(kind, path)
+            self._on_file(kind, path)
 
-    def _heard_folder(self, path: str) -> None:
+    def _on_folder(self, path: str) -> None:
         above, _, name = path.rpartition("/")
         if why_folder_ignored(path):
             self._count("ignored", int(ignored_folder(name) is not None and not why_folder_ignored(above)))
             return
-        self._rescans.want(path)
+        self._rescanner.request(path)
 
-    def _heard_file(self, kind: ChangeKind, path: str) -> None:
+    def _on_file(self, kind: ChangeKind, path: str) -> None:
         folder, _, name = path.rpartition("/")
         if kind == "created" and ignored_name(name) and not why_folder_ignored(folder):
             self._count("ignored", 1)
@@ -149,5 +172,5 @@ class FolderSource(ScanningSource):
             if kind == "gone" and photo == path:
                 self._backlog.forget(path)
             else:
-                self._backlog.announce(photo, self._clock(), unfinished=kind == "unfinished")
+                self._backlog.add_event(photo, self._clock(), unfinished=kind == "unfinished")
             self._work.notify_all()

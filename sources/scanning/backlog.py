@@ -1,4 +1,5 @@
-"""What is to be looked at, when, and what is held. Pure: no disk, no threads, the time is handed in (seconds)."""
+"""Which paths are to be checked and when, and which are in progress. Pure: no I/O, no threads, the caller passes the
+time (in seconds)."""
 
 import heapq
 import sys
@@ -11,191 +12,219 @@ from types import MappingProxyType
 
 @dataclass(slots=True)
 class BacklogItem:
-    """A path that is queued or waits, and what is known of it. `known`: since when it is work; `announced`: an event
-    told of it, not a scan alone; `version`: as it was told, "" where it was not."""
+    """A path that is queued or waits.
+
+    Attributes:
+        path: Below the root.
+        queued_at: Since when it is work.
+        attempt: From 1.
+        by_rescan: A rescan found it after all events had missed it.
+        from_event: An event named it, not only a scan.
+        version: From the event or the listing; "" where neither shows it.
+        snapshot: The file's state when it was last checked.
+        unchanged_since: When that state was first seen.
+        not_before: Earliest time of a retry.
+    """
 
     path: str
-    known: float
+    queued_at: float
     attempt: int = 1
     by_rescan: bool = False
-    announced: bool = False
+    from_event: bool = False
     version: str = ""
     snapshot: object | None = None
-    since: float = 0.0
+    unchanged_since: float = 0.0
     not_before: float = 0.0
 
 
 @dataclass(slots=True)
-class _Held:
-    """A path in someone's hands, as it was taken; `again`: it was announced meanwhile."""
+class _InProgress:
+    """A path that was taken. `snapshot`: its state when it was yielded; `follow_up`: an event named it since."""
 
     item: BacklogItem
     snapshot: object | None = None
-    again: BacklogItem | None = None
+    follow_up: BacklogItem | None = None
 
 
 class Backlog:
-    """Every path is in one place only: queued (fresh or backlog), waiting for a time, or held. So nothing runs twice.
+    """Every path is in one place only: queued, waiting for a time, or in progress. So no path is processed twice at
+    once.
 
-    What events announce and what scans find take turns, so that 100,000 old photos do not delay the next new one.
-    Of more than `most` paths it remembers only that there are more: a later scan finds them again.
+    Paths from events and paths from scans alternate, so that 100,000 old photos do not delay the next new one.
+    Beyond `max_paths` it only remembers that there are more: a later scan finds them again.
     """
 
-    def __init__(self, settle_seconds: float, most: int = sys.maxsize) -> None:
+    def __init__(self, settle_seconds: float, max_paths: int = sys.maxsize) -> None:
         self._settle_seconds = settle_seconds
-        self._most = most
-        self._left_out = False
-        self._fresh: OrderedDict[str, BacklogItem] = OrderedDict()
-        self._backlog: OrderedDict[str, BacklogItem] = OrderedDict()
+        self._max_paths = max_paths
+        self._overflowed = False
+        self._from_events: OrderedDict[str, BacklogItem] = OrderedDict()
+        self._from_scans: OrderedDict[str, BacklogItem] = OrderedDict()
         self._waiting: dict[str, BacklogItem] = {}
-        self._times: list[tuple[float, int, BacklogItem]] = []
-        self._held: dict[str, _Held] = {}
+        self._due: list[tuple[float, int, BacklogItem]] = []
+        self._in_progress: dict[str, _InProgress] = {}
         self._numbers = count()
-        self._settled: set[str] | None = None
-        self._backlogs_turn = False
+        self._done_during_scan: set[str] | None = None
+        self._scans_next = False
 
     def __len__(self) -> int:
-        """Paths that are queued or wait; those held are not among them."""
-        return len(self._fresh) + len(self._backlog) + len(self._waiting)
+        """Paths that are queued or wait, without those in progress."""
+        return len(self._from_events) + len(self._from_scans) + len(self._waiting)
 
     @property
-    def held(self) -> int:
-        """Paths in someone's hands."""
-        return len(self._held)
+    def in_progress(self) -> int:
+        """Paths that were taken and not yet released."""
+        return len(self._in_progress)
 
     @property
     def idle(self) -> bool:
-        """Nothing queued, waiting or held."""
-        return not (self._fresh or self._backlog or self._waiting or self._held)
+        """Nothing queued, waiting or in progress."""
+        return not (len(self) or self._in_progress)
 
-    def announce(self, path: str, now: float, *, unfinished: bool = False, version: str = "") -> bool:
-        """An event named this path. `unfinished`: it is being written, so one that waits may go on waiting.
+    def add_event(self, path: str, now: float, *, unfinished: bool = False, version: str = "") -> bool:
+        """Queue a path that an event named.
 
-        `version`, where the event tells it: the one that is held already is no news. False where there is no room.
+        Args:
+            path: Below the root.
+            now: The time.
+            unfinished: The file is still being written: a path that waits for its quiet time goes on waiting.
+            version: From the event; an event about the version in progress is ignored.
+
+        Returns:
+            False if there is no room.
         """
-        if held := self._held.get(path):
-            # A file that is being written is announced all the time: looking at it again at once would never end.
-            if held.again is None and not unfinished and not (version and version == held.item.version):
-                held.again = BacklogItem(path, now, announced=True, version=version)
+        if active := self._in_progress.get(path):
+            # Events about a file being written never stop: checking it again at once would never end.
+            if active.follow_up is None and not unfinished and not (version and version == active.item.version):
+                active.follow_up = BacklogItem(path, now, from_event=True, version=version)
         elif item := self._waiting.get(path):
-            item.by_rescan, item.announced, item.version = False, True, version
+            item.by_rescan, item.from_event, item.version = False, True, version
             if not unfinished and item.not_before <= now:
-                self._fresh[path] = self._waiting.pop(path)
-        elif item := self._fresh.get(path) or self._backlog.pop(path, None) or self._new(path, now):
-            item.by_rescan, item.announced, item.version = False, True, version
-            self._fresh[path] = item
+                self._from_events[path] = self._waiting.pop(path)
+        elif item := self._from_events.get(path) or self._from_scans.pop(path, None) or self._new(path, now):
+            item.by_rescan, item.from_event, item.version = False, True, version
+            self._from_events[path] = item
         else:
             return False
         return True
 
-    def found(
+    def add_scanned(
         self, paths: Iterable[str], now: float, *, by_rescan: bool, versions: Mapping[str, str] = MappingProxyType({})
     ) -> bool:
-        """A scan found these to be work; `versions` as far as it knows them. False where there is no room for more."""
-        known = (self._held, self._fresh, self._backlog, self._waiting, self._settled or ())
+        """Queue the paths that a scan found and that are not here yet.
+
+        Returns:
+            False if there is no room for the rest.
+        """
+        known = (
+            self._in_progress, self._from_events, self._from_scans, self._waiting, self._done_during_scan or ()
+        )  # fmt: skip
         for path in paths:
             if not any(path in place for place in known):
                 if (item := self._new(path, now)) is None:
                     return False
                 item.by_rescan, item.version = by_rescan, versions.get(path, "")
-                self._backlog[path] = item
+                self._from_scans[path] = item
         return True
 
-    def room_again(self) -> bool:
-        """True once after something was left out, when half of the room is free."""
-        again = self._left_out and len(self) <= self._most // 2
-        self._left_out = self._left_out and not again
-        return again
+    def take_overflow(self) -> bool:
+        """True once after paths were left out and half of the room is free again: time for another scan."""
+        ready = self._overflowed and len(self) <= self._max_paths // 2
+        self._overflowed = self._overflowed and not ready
+        return ready
 
-    def _new(self, path: str, now: float) -> BacklogItem | None:
-        self._left_out = self._left_out or len(self) >= self._most
-        return None if len(self) >= self._most else BacklogItem(path, now)
-
-    def scanning(self, running: bool) -> None:
-        """While a scan runs, what is settled is remembered: the scan may have seen it before it was."""
-        self._settled = set() if running else None
+    def set_scanning(self, running: bool) -> None:
+        """A scan begins or ends. While it runs, paths that get done are remembered: it may have listed them before."""
+        self._done_during_scan = set() if running else None
 
     def forget(self, path: str) -> None:
         """The file is gone."""
-        for place in (self._fresh, self._backlog, self._waiting):
+        for place in (self._from_events, self._from_scans, self._waiting):
             place.pop(path, None)
 
+    def forget_scanned(self) -> None:
+        """Drop the queued paths that only scans found: a later scan finds them again."""
+        self._from_scans.clear()
+
     def take(self, now: float) -> BacklogItem | None:
-        """The next path to look at; it is held from here on, until `wait`, `drop`, `retry` or `settle`."""
-        self._wake(now)
-        first, second = (self._backlog, self._fresh) if self._backlogs_turn else (self._fresh, self._backlog)
-        lane = first or second
-        if not lane:
+        """The next path to check. It is in progress until `postpone`, `drop`, `retry` or `finish_ack`."""
+        self._queue_due(now)
+        scans_first = self._scans_next
+        queues = (self._from_scans, self._from_events) if scans_first else (self._from_events, self._from_scans)
+        queue = queues[0] or queues[1]
+        if not queue:
             return None
-        self._backlogs_turn = lane is self._fresh
-        path, item = lane.popitem(last=False)
-        self._held[path] = _Held(item)
+        self._scans_next = queue is self._from_events
+        path, item = queue.popitem(last=False)
+        self._in_progress[path] = _InProgress(item)
         return item
 
-    def ripe(self, item: BacklogItem, snapshot: object, now: float) -> bool:
-        """Whether the file has been quiet for long enough; remembers the look if it changed."""
+    def is_stable(self, item: BacklogItem, snapshot: object, now: float) -> bool:
+        """Whether the file has not changed for `settle_seconds`; remembers the snapshot if it has."""
         if snapshot != item.snapshot:
-            item.snapshot, item.since = snapshot, now
-        return now - item.since >= self._settle_seconds
+            item.snapshot, item.unchanged_since = snapshot, now
+        return now - item.unchanged_since >= self._settle_seconds
 
-    def hold(self, item: BacklogItem, snapshot: object) -> None:
-        """It is yielded as it looks now."""
-        self._held[item.path].snapshot = snapshot
+    def mark_yielded(self, item: BacklogItem, snapshot: object) -> None:
+        """It is yielded in this state."""
+        self._in_progress[item.path].snapshot = snapshot
 
-    def wait(self, item: BacklogItem, now: float) -> None:
-        """Not complete, not quiet: look again when it could be quiet, or at once if it was announced meanwhile."""
-        again = self._held.pop(item.path).again
-        self._wait(item, item.since + self._settle_seconds if again is None else now)
+    def postpone(self, item: BacklogItem, now: float) -> None:
+        """Not complete yet: check again when it can be stable, or at once if an event named it since."""
+        follow_up = self._in_progress.pop(item.path).follow_up
+        self._wait(item, item.unchanged_since + self._settle_seconds if follow_up is None else now)
 
     def drop(self, item: BacklogItem) -> None:
-        """Not there, or not a photo; queued again if it was announced meanwhile."""
-        again = self._held.pop(item.path).again
-        if again is not None:
-            self._fresh[item.path] = again
+        """Missing, or not a photo; queued again if an event named it since."""
+        follow_up = self._in_progress.pop(item.path).follow_up
+        if follow_up is not None:
+            self._from_events[item.path] = follow_up
 
     def retry(self, path: str, attempt: int, due: float) -> None:
-        """Look at a held path again at `due`; if it has not changed by then it need not be quiet again."""
-        held = self._held.pop(path, None)
-        if held is not None:
-            again = replace(held.item, known=due, attempt=attempt, by_rescan=False, snapshot=held.snapshot)
-            again.since, again.not_before = float("-inf"), due
-            self._wait(again, due)
+        """Check a path in progress again at `due`. If it has not changed by then it need not be stable again."""
+        active = self._in_progress.pop(path, None)
+        if active is not None:
+            item = replace(active.item, queued_at=due, attempt=attempt, by_rescan=False, snapshot=active.snapshot)
+            item.unchanged_since, item.not_before = float("-inf"), due
+            self._wait(item, due)
 
-    def forget_backlog(self) -> None:
-        """What only scans found, and nobody has taken: a later scan finds it again."""
-        self._backlog.clear()
-
-    def settling(self, path: str) -> object | None:
-        """How a held path looked when it was yielded; None if it is not held. What is announced from here on counts."""
-        held = self._held.get(path)
-        if held is None:
+    def begin_ack(self, path: str) -> object | None:
+        """The state in which a path was yielded, None if it is not in progress. Later events count as new work."""
+        active = self._in_progress.get(path)
+        if active is None:
             return None
-        held.again = None
-        return held.snapshot
+        active.follow_up = None
+        return active.snapshot
 
-    def settle(self, path: str, now: float, *, changed: bool) -> None:
-        """Let go of a held path; queue it again if it changed, or was announced after `settling`."""
-        held = self._held.pop(path, None)
-        if held is not None and (changed or held.again is not None):
-            self._fresh[path] = held.again or BacklogItem(path, now)
-        elif self._settled is not None:
-            self._settled.add(path)
+    def finish_ack(self, path: str, now: float, *, changed: bool) -> None:
+        """Release a path; queue it again if it changed, or if an event named it after `begin_ack`."""
+        active = self._in_progress.pop(path, None)
+        if active is not None and (changed or active.follow_up is not None):
+            self._from_events[path] = active.follow_up or BacklogItem(path, now)
+        elif self._done_during_scan is not None:
+            self._done_during_scan.add(path)
 
-    def next_time(self) -> float | None:
-        """When the next waiting path is due; None if none waits. What is queued is due now."""
-        while self._times and not self._current(self._times[0]):
-            heapq.heappop(self._times)
-        return self._times[0][0] if self._times else None
+    def next_due(self) -> float | None:
+        """When the next waiting path is due; None if none waits. Queued paths are due now."""
+        while self._due and not self._is_current(self._due[0]):
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    def _new(self, path: str, now: float) -> BacklogItem | None:
+        if len(self) >= self._max_paths:
+            self._overflowed = True
+            return None
+        return BacklogItem(path, now)
 
     def _wait(self, item: BacklogItem, due: float) -> None:
         self._waiting[item.path] = item
-        heapq.heappush(self._times, (due, next(self._numbers), item))
+        heapq.heappush(self._due, (due, next(self._numbers), item))
 
-    def _current(self, entry: tuple[float, int, BacklogItem]) -> bool:
+    def _is_current(self, entry: tuple[float, int, BacklogItem]) -> bool:
         return self._waiting.get(entry[2].path) is entry[2]
 
-    def _wake(self, now: float) -> None:
-        while (due := self.next_time()) is not None and due <= now:
-            item = heapq.heappop(self._times)[2]
+    def _queue_due(self, now: float) -> None:
+        while (due := self.next_due()) is not None and due <= now:
+            item = heapq.heappop(self._due)[2]
             del self._waiting[item.path]
-            self._fresh[item.path] = item
+            self._from_events[item.path] = item

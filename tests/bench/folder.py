@@ -119,7 +119,7 @@ def rescan(inbox: Path, outbox: Path, photos: int) -> None:
     scanner = FolderScanner(os.fspath(inbox), ReportStore(FileStore(outbox)).done_in)
     for _ in range(3):
         began, busy = time.perf_counter(), time.process_time()
-        found = sum(len(batch.paths) for batch in scanner.unsettled())
+        found = sum(len(batch.paths) for batch in scanner.scan())
         took, busy = time.perf_counter() - began, time.process_time() - busy
         print(f"{photos:,} done photos, rescan  {took:.2f} s ({busy:.2f} s of one processor), {found} found")
 

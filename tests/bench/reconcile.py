@@ -93,7 +93,7 @@ def run(keys: int) -> None:
     for scan in ("first scan", "later scan"):
         with Peak() as peak:
             began, busy = time.perf_counter(), time.process_time()
-            found = sum(len(batch.paths) for batch in scanner.unsettled())
+            found = sum(len(batch.paths) for batch in scanner.scan())
             took, busy = time.perf_counter() - began, time.process_time() - busy
         print(
             f"{keys:,} photos and reports, {scan}  {took:.1f} s ({busy:.1f} s of one processor), "

@@ -19,7 +19,7 @@ from sources.bucket.inbox import BucketInbox
 from sources.bucket.source import BucketSource
 from sources.bucket.webhook import Webhook
 from sources.events import Event
-from sources.scanning.batch import Batch
+from sources.scanning.scanner import Batch
 
 CLIENTS = 4
 
@@ -29,7 +29,7 @@ class Nothing:
 
     root, remedy = "s3://bench/in", ""
 
-    def unsettled(self, top: str = "") -> Iterator[Batch]:
+    def scan(self, folder: str = "") -> Iterator[Batch]:
         yield from ()
 
 

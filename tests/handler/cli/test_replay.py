@@ -51,7 +51,7 @@ def paths(desk, selection, **variables):
 def is_work(desk):
     """What a rescan would find."""
     scanner = FolderScanner(str(desk.inbox.root), desk.process.report_store.done_in)
-    return {path for batch in scanner.unsettled() for path in batch.paths}
+    return {path for batch in scanner.scan() for path in batch.paths}
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,7 @@ def originals(desk):
 def is_work(desk):
     """What a rescan would find."""
     report_store = desk.process.report_store
-    return [
-        path for batch in FolderScanner(str(desk.inbox.root), report_store.done_in).unsettled() for path in batch.paths
-    ]
+    return [path for batch in FolderScanner(str(desk.inbox.root), report_store.done_in).scan() for path in batch.paths]
 
 
 def rests(desk, process, path):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sources.bucket.scanner import BucketScanner, ReportDates
-from sources.scanning.batch import ReportsAway
+from sources.scanning.scanner import ReportsUnavailable
 
 SECOND = 10**9
 
@@ -56,12 +56,12 @@ class Bucket:
 
 
 def found(scanner):
-    return sorted(path for batch in scanner.unsettled() for path in batch.paths)
+    return sorted(path for batch in scanner.scan() for path in batch.paths)
 
 
 def test_what_has_no_report_is_work_with_the_version_that_was_listed():
     bucket = Bucket([Object("a.jpg", "e7"), Object("b/c.jpg")], {"b/c.jpg": 200 * SECOND})
-    batches = list(bucket.scanner().unsettled())
+    batches = list(bucket.scanner().scan())
     assert [batch.versions for batch in batches] == [{}, {"a.jpg": "e7"}]
 
 
@@ -84,7 +84,7 @@ def test_each_of_many_digests_finds_its_own_date():
 
 def test_folder_markers_ignored_names_and_lonely_sidecars_are_no_work():
     names = ["", "a/", "a/.hidden.jpg", "b.part", ".uploads/1/2", "lost.jpg.toml", "x.jpg"]
-    batches = list(Bucket([Object(name) for name in names]).scanner().unsettled())
+    batches = list(Bucket([Object(name) for name in names]).scanner().scan())
     assert [path for batch in batches for path in batch.paths] == ["x.jpg"]
     assert sum(batch.ignored for batch in batches) == 3
 
@@ -132,9 +132,9 @@ def test_a_sidecar_that_comes_or_goes_is_asked_about_each_time():
 
 def test_it_says_that_the_inbox_answers_before_it_asks_for_any_report():
     bucket = Bucket([Object("a.jpg")], away=True)
-    batches = bucket.scanner().unsettled()
+    batches = bucket.scanner().scan()
     assert next(batches).paths == []
-    with pytest.raises(ReportsAway, match="no route"):
+    with pytest.raises(ReportsUnavailable, match="no route"):
         next(batches)
 
 
@@ -143,7 +143,7 @@ def test_what_was_learned_before_a_scan_broke_off_is_remembered():
     bucket.dates = dict.fromkeys((photo.path for photo in bucket.photos), 200 * SECOND)
     bucket.true = {photo.path for photo in bucket.photos}
     scanner = bucket.scanner()
-    batches = scanner.unsettled()
+    batches = scanner.scan()
     for _ in range(3):
         next(batches)
     batches.close()
@@ -159,5 +159,5 @@ def test_a_scan_that_nobody_wants_ends():
 
 def test_scans_begin_at_different_places():
     bucket = Bucket([Object(f"{number}.jpg") for number in range(1000)])
-    first = {[batch.paths for batch in bucket.scanner().unsettled()][1][0] for _ in range(20)}
+    first = {[batch.paths for batch in bucket.scanner().scan()][1][0] for _ in range(20)}
     assert len(first) > 1

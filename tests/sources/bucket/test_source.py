@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from sources.bucket.source import BucketSource
-from sources.scanning.batch import Batch
+from sources.scanning.scanner import Batch
 from tests.sources.folder.folder_helpers import until
 
 SOON = 10.0
@@ -27,7 +27,7 @@ class Listing:
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def unsettled(self, top=""):
+    def scan(self, folder=""):
         self.scans += 1
         if self.error:
             raise self.error
@@ -122,7 +122,7 @@ def test_what_is_retried_comes_again_as_the_next_attempt():
 
 
 def test_more_than_there_is_room_for_is_refused_but_not_what_is_known():
-    source = BucketSource(Listing(), str, rescan_seconds=1.0, most=2)
+    source = BucketSource(Listing(), str, rescan_seconds=1.0, max_paths=2)
     assert [source.announce(f"{number}.jpg") for number in range(3)] == [True, True, False]
     assert source.announce("0.jpg")
 

@@ -13,7 +13,6 @@ from tests.support.waiting import Counts, eventually
 
 SETTLE = 0.2
 SOON = 10.0
-NEVER = 0.6
 
 
 def jpeg(colour="red"):
@@ -85,8 +84,8 @@ class Deaf:
 class Run:
     """A source that is being iterated in a thread of its own."""
 
-    def __init__(self, root, **options):
-        self.counts = Counts()
+    def __init__(self, root, counts=None, **options):
+        self.root, self.counts = root, Counts() if counts is None else counts
         self.reports = Reports()
         defaults = {
             "settle_seconds": SETTLE,
@@ -95,7 +94,7 @@ class Run:
             "is_complete": ends_as_jpeg,
         }
         self.source = FolderSource(root, on_count=self.counts.add, **{**defaults, **options})
-        self._yielded = queue.Queue()
+        self.yielded = queue.Queue()
         self.thread = threading.Thread(target=self._iterate, daemon=True)
 
     def __enter__(self):
@@ -108,13 +107,14 @@ class Run:
         assert not self.thread.is_alive()
 
     def next(self, seconds=SOON):
-        return self._yielded.get(timeout=seconds)
+        return self.yielded.get(timeout=seconds)
 
-    def nothing(self, seconds=NEVER):
-        try:
-            return self._yielded.get(timeout=seconds) is None
-        except queue.Empty:
-            return True
+    def drained(self):
+        """Whether nothing else is on its way: after one more scan, a photo that appears now is the next one yielded."""
+        self.source.rescan()
+        (self.root / "drained.jpg").write_bytes(jpeg())
+        self.source.rescan()
+        return self.next().path == "drained.jpg"
 
     def paths(self, number):
         return {self.next().path for _ in range(number)}
@@ -131,5 +131,5 @@ class Run:
 
     def _iterate(self):
         for event in self.source:
-            self._yielded.put(event)
-        self._yielded.put(None)
+            self.yielded.put(event)
+        self.yielded.put(None)

@@ -9,6 +9,7 @@ import pytest
 
 from sources.folder.scanner import FolderScanner
 from tests.sources.folder.folder_helpers import SOON, Deaf, Run, jpeg, reads_only_what_it_may, until
+from tests.support.waiting import Counts
 
 
 @pytest.fixture
@@ -18,13 +19,35 @@ def inbox(tmp_path):
     return folder
 
 
+class SlowCounts(Counts):
+    """Makes the thread that reads events wait, so that they pile up in the kernel."""
+
+    def __init__(self):
+        super().__init__()
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def add(self, name, more):
+        assert self.go_on.wait(SOON)
+        super().add(name, more)
+
+
+class FailingCounts(Counts):
+    """The first event ends the thread that reads events."""
+
+    def add(self, name, more):
+        super().add(name, more)
+        if name == "events" and self[name] == 1:
+            raise RuntimeError
+
+
 def touched(path):
     path.touch()
     return path.stat().st_ctime_ns
 
 
 def paths(root, done_in=lambda folder: lambda name, changed: False):
-    return sorted(path for batch in FolderScanner(os.fspath(root), done_in).unsettled() for path in batch.paths)
+    return sorted(path for batch in FolderScanner(os.fspath(root), done_in).scan() for path in batch.paths)
 
 
 def test_the_scan_at_start_yields_what_is_not_settled(inbox):
@@ -35,17 +58,18 @@ def test_the_scan_at_start_yields_what_is_not_settled(inbox):
     run.reports.settle("sales/done.jpg", (inbox / "sales" / "done.jpg").stat().st_ctime_ns)
     with run:
         assert run.paths(2) == {"anna.jpg", "sales/bert.jpg"}
-        assert run.nothing()
-    assert run.reports.asked == ["", "sales"]
-    assert run.counts["ignored"] == 1
-    assert run.counts["rescan_found"] == 0
+        run.attached()
+        assert run.reports.asked == ["", "sales"]
+        assert run.counts["ignored"] == 1
+        assert run.counts["rescan_found"] == 0
+        assert run.drained()
 
 
 def test_a_half_written_photo_at_start_is_waited_for(inbox):
     (inbox / "anna.jpg").write_bytes(jpeg()[:-50])
     with Run(inbox, settle_seconds=3600.0) as run:
         run.attached()
-        assert run.nothing()
+        assert run.drained()
         (inbox / "anna.jpg").write_bytes(jpeg())
         assert run.next().path == "anna.jpg"
 
@@ -72,7 +96,7 @@ def test_the_rescan_finds_what_events_missed_and_counts_it(inbox):
         assert run.counts["rescan_found"] == 1
         run.reports.settle("anna.jpg", (inbox / "anna.jpg").stat().st_ctime_ns)
         run.source.ack(event)
-        assert run.nothing()
+        assert run.drained()
 
 
 def test_the_rescan_leaves_alone_what_is_held_or_waits_for_its_retry(inbox):
@@ -82,7 +106,7 @@ def test_the_rescan_leaves_alone_what_is_held_or_waits_for_its_retry(inbox):
             (inbox / name).write_bytes(jpeg())
         first, _second = run.next(), run.next()
         run.source.retry(first, "later", 3600.0)
-        assert run.nothing()
+        assert run.drained()
 
 
 def test_after_more_events_than_the_kernel_keeps_all_photos_are_found(inbox):
@@ -90,11 +114,12 @@ def test_after_more_events_than_the_kernel_keeps_all_photos_are_found(inbox):
     if most > 20_000:
         pytest.skip(f"{most} events are too many to be made")
     photos, data = {f"{number}.jpg" for number in range(most // 2)}, jpeg()
-    with Run(inbox) as run:
+    with Run(inbox, SlowCounts()) as run:
         run.attached()
-        with run.source._work:  # whoever reads the events has to wait here, so that they pile up
-            for name in photos:
-                (inbox / name).write_bytes(data)  # two events at least
+        run.counts.go_on.clear()
+        for name in photos:
+            (inbox / name).write_bytes(data)  # two events at least
+        run.counts.go_on.set()
         assert run.counted("watch_overflows")
         assert run.paths(len(photos)) == photos
         (inbox / "last.jpg").write_bytes(data)
@@ -114,16 +139,19 @@ def test_an_inbox_that_vanishes_and_returns_is_watched_again(inbox):
         assert run.next().path == "anna.jpg"
 
 
-def test_a_reader_of_events_that_died_is_replaced_at_the_next_rescan(inbox):
-    with Run(inbox) as run:
+def test_a_reader_of_events_that_died_is_replaced_at_the_next_rescan(inbox, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    with Run(inbox, FailingCounts()) as run:
         run.attached()
-        run.source._watcher._inotify.close()
         (inbox / "anna.jpg").write_bytes(jpeg())
-        assert run.nothing()
-        run.source._rescans.want()
-        assert run.next().path == "anna.jpg"
+        until(lambda: "folder-events" not in {thread.name for thread in threading.enumerate()})
         (inbox / "bert.jpg").write_bytes(jpeg())
-        assert run.next().path == "bert.jpg"
+        run.source.rescan()
+        assert run.paths(2) == {"anna.jpg", "bert.jpg"}
+        assert run.counts["rescan_found"] == 2
+        (inbox / "carl.jpg").write_bytes(jpeg())
+        assert run.next().path == "carl.jpg"
+        assert run.counts["rescan_found"] == 2
 
 
 def test_an_inbox_that_was_replaced_is_watched_again(inbox, tmp_path):
@@ -131,7 +159,7 @@ def test_an_inbox_that_was_replaced_is_watched_again(inbox, tmp_path):
         run.attached()
         inbox.rename(tmp_path / "old")
         inbox.mkdir()
-        run.source._rescans.want()
+        run.source.rescan()
         until(lambda: run.reports.asked.count("") > 1)
         (inbox / "anna.jpg").write_bytes(jpeg())
         assert run.next().path == "anna.jpg"
@@ -175,7 +203,7 @@ def test_an_unreadable_folder_is_told_once_and_skipped(inbox, caplog):
     scanner = FolderScanner(os.fspath(inbox), lambda folder: lambda name, ns: False)
     with reads_only_what_it_may():
         for _ in range(2):
-            assert [batch.paths for batch in scanner.unsettled()] == [["anna.jpg"]]
+            assert [batch.paths for batch in scanner.scan()] == [["anna.jpg"]]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
@@ -201,7 +229,8 @@ def test_a_new_folder_does_not_wait_for_the_end_of_a_long_scan(inbox):
         until(lambda: reached)
         (inbox / "new").mkdir()
         (inbox / "new" / "anna.jpg").write_bytes(jpeg())
-        until(lambda: "new" in run.source._rescans._folders)
+        (inbox / "heard.jpg").write_bytes(jpeg())
+        assert run.next().path == "heard.jpg"  # so the event of the new folder, which came before, was heard too
         go_on["first"].set()
         assert run.next().path == "new/anna.jpg"
         go_on["last"].set()
@@ -211,21 +240,19 @@ def test_folders_that_move_and_change_places_are_heard_under_their_new_names(inb
     for name in ("a", "b", "b/deep", "out"):
         (inbox / name).mkdir()
     with Run(inbox) as run:
-        run.attached()
+        run.attached().reports.asked.clear()
         (inbox / "out").rename(tmp_path / "out")
         (inbox / "a").rename(inbox / "c")
         (inbox / "b").rename(inbox / "a")
         (inbox / "c").rename(inbox / "b")
-        until(
-            lambda: (
-                {"a", "b", "a/deep"} <= set(run.source._watcher._inotify._watched) and not run.source._rescans._folders
-            )
-        )
+        until(lambda: {"a", "b", "a/deep"} <= set(run.reports.asked))
+        (inbox / "new").mkdir()
+        until(lambda: "new" in run.reports.asked)  # so the scans of the others, and their watches, are complete
         for path in ("a/1.jpg", "b/2.jpg", "a/deep/3.jpg"):
             (inbox / path).write_bytes(jpeg())
         (tmp_path / "out" / "4.jpg").write_bytes(jpeg())
         assert run.paths(3) == {"a/1.jpg", "b/2.jpg", "a/deep/3.jpg"}
-        assert run.nothing()
+        assert run.drained()
 
 
 def test_loops_and_links_out_are_not_scanned(inbox, tmp_path):
@@ -274,9 +301,9 @@ def test_once_waits_for_what_is_held(inbox):
     (inbox / "a.jpg").write_bytes(jpeg())
     with Run(inbox, once=True) as run:
         event = run.next()
-        assert run.nothing()
-        assert run.thread.is_alive()
-        run.source.ack(event)
+        assert not run.source.rescan()  # the only scan is over
+        run.source.retry(event, "again", 0.0)
+        run.source.ack(run.next())
         assert run.next() is None
 
 
