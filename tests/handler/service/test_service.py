@@ -21,13 +21,10 @@ def portraits(pytestconfig):
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory, models_dir):
-    """The one that most tests use: with a preset of its own, ready."""
+    """A ready service with a preset of its own, for tests that leave it running and use photos of their own."""
     folder = tmp_path_factory.mktemp("service")
     (folder / "presets.toml").write_text("[badge]\nwidth = 200\nheight = 300\nbackground = '#FF0000'\n")
     with Watch(folder, models_dir, PRESETS=folder / "presets.toml", DEFAULT_DPI=200) as watch:
-        status, answer = watch.ask("/ready")
-        assert (status, answer["ready"]) == (503, False)
-        assert any("models are loading" in reason for reason in answer["reasons"])
         yield watch.ready()
 
 
@@ -37,7 +34,21 @@ def line(service, portraits):
     return service.settled(service.drop(portraits / HOPPER, "hopper.jpg"))
 
 
-def test_a_photo_becomes_a_png_a_jpeg_and_a_report(service, line):
+def _processed_again(service, uri):
+    """The photo's next closing line. Not `skipped`: a rescan may check a photo again that was read just after it was
+    written."""
+    return next(line for line in iter(lambda: service.settled(uri), None) if line["outcome"] != "skipped")
+
+
+def test_ready_while_models_load_answers_503(tmp_path, models_dir):
+    with Watch(tmp_path, models_dir) as watch:
+        status, answer = watch.ask("/ready")
+
+    assert (status, answer["ready"]) == (503, False)
+    assert any("models are loading" in reason for reason in answer["reasons"])
+
+
+def test_photo_done_gets_png_jpeg_and_report(service, line):
     assert (line["event"], line["outcome"], line["attempt"]) == ("photo.done", "done", 1)
     assert {"decode", "detect", "cutout", "encode"} <= set(line["stages_ms"])
     report = service.report("hopper.jpg")
@@ -48,7 +59,7 @@ def test_a_photo_becomes_a_png_a_jpeg_and_a_report(service, line):
     assert (service.outbox / "hopper.jpg").stat().st_size <= 99 * 1024
 
 
-def test_sub_folders_are_mirrored_and_a_preset_s_folder_sets_its_options(service, portraits):
+def test_subfolder_named_as_a_preset_is_mirrored_and_sets_options(service, portraits):
     service.settled(service.drop(portraits / SMALL, "sales/badge/anna maría.jpg"))
 
     report = service.report("sales/badge/anna maría.jpg")
@@ -59,7 +70,7 @@ def test_sub_folders_are_mirrored_and_a_preset_s_folder_sets_its_options(service
     assert (red > 240, green < 20) == (True, True)
 
 
-def test_a_sidecar_is_stronger_than_preset_and_settings_and_the_report_says_which_won(service, portraits):
+def test_sidecar_overrides_preset_and_settings_and_report_names_origins(service, portraits):
     service.settled(service.drop(portraits / SMALL, "badge/otto.jpg", sidecar="height = 250\noval_mask = false"))
 
     recipe = service.report("badge/otto.jpg")["recipe"]
@@ -68,7 +79,7 @@ def test_a_sidecar_is_stronger_than_preset_and_settings_and_the_report_says_whic
     assert origins == {"width": "preset:badge", "height": "sidecar", "dpi": "settings", "face_margin": "default"}
 
 
-def test_photos_of_one_stem_never_overwrite_each_other(service, portraits, tmp_path):
+def test_photos_with_same_stem_keep_separate_results(service, portraits, tmp_path):
     with Image.open(portraits / HOPPER) as image:
         image.save(tmp_path / "hopper.png")
     uris = [service.drop(portraits / SMALL, "same.jpg"), service.drop(tmp_path / "hopper.png", "same.png")]
@@ -80,7 +91,7 @@ def test_photos_of_one_stem_never_overwrite_each_other(service, portraits, tmp_p
     assert ["same.png", "same.jpg"] in names
 
 
-def test_a_photo_without_a_face_is_answered_with_what_to_do(service, portraits):
+def test_photo_without_face_is_rejected_without_outputs(service, portraits):
     line = service.settled(service.drop(portraits / CAT, "cat.png"))
 
     assert (line["event"], line["reason"], line["level"]) == ("photo.rejected", "no_face_detected", "WARNING")
@@ -89,15 +100,14 @@ def test_a_photo_without_a_face_is_answered_with_what_to_do(service, portraits):
     assert not (service.outbox / "cat.png").exists()
 
 
-def test_a_rejected_photo_that_is_put_back_is_worked_on_again_without_a_restart(service, portraits):
+def test_replay_of_rejected_photo_is_processed_by_running_service(service, portraits):
     uri = service.drop(portraits / CAT, "again/cat.png")
     service.settled(uri)
     folders = environment("none", INBOX=service.inbox, OUTBOX=service.outbox)
 
     before = run("doctor", "again/cat.png", environ=folders)
     put_back = run("replay", "--name", "again/cat.png", environ=folders)
-    # a rescan may look at it once more in between, because it was read at once after it was written
-    line = next(line for line in iter(lambda: service.settled(uri), None) if line["outcome"] != "skipped")
+    line = _processed_again(service, uri)
 
     assert (before.returncode, put_back.returncode) == (1, 0)
     assert before.stdout.startswith("again/cat.png was rejected: no_face_detected: No face was found")
@@ -105,7 +115,7 @@ def test_a_rejected_photo_that_is_put_back_is_worked_on_again_without_a_restart(
     assert (line["event"], "replay" in service.report("again/cat.png")) == ("photo.rejected", False)
 
 
-def test_each_face_gets_a_portrait_where_the_policy_says_all(service, portraits):
+def test_face_policy_all_makes_one_portrait_per_face(service, portraits):
     service.settled(service.drop(portraits / TWO, "team/two.jpg", sidecar="face_policy = 'all'"))
 
     report = service.report("team/two.jpg")
@@ -114,7 +124,7 @@ def test_each_face_gets_a_portrait_where_the_policy_says_all(service, portraits)
     assert report["faces"]["box"][0] < report["more"][0]["faces"]["box"][0]
 
 
-def test_a_changed_photo_is_done_again_and_a_touched_one_is_not(service, portraits):
+def test_photo_touched_is_skipped_and_changed_is_processed_again(service, portraits):
     uri = service.drop(portraits / SMALL, "twice.jpg")
     service.settled(uri)
     first = service.report("twice.jpg")
@@ -122,13 +132,13 @@ def test_a_changed_photo_is_done_again_and_a_touched_one_is_not(service, portrai
     service.drop(portraits / SMALL, "twice.jpg")
     assert service.settled(uri)["outcome"] == "skipped"
     service.drop(portraits / CAT, "twice.jpg")
-    assert service.settled(uri)["outcome"] == "rejected"
+    assert _processed_again(service, uri)["outcome"] == "rejected"
 
     assert service.report("twice.jpg")["source"]["sha256"] != first["source"]["sha256"]
     assert not (service.outbox / "twice.png").exists()
 
 
-def test_status_tells_what_runs_and_what_came_of_it(service, line):
+def test_status_after_a_photo_shows_models_counts_and_source(service, line):
     code, status = service.ask("/status")
 
     assert (code, status["ready"], status["device"], status["worker_deaths"]) == (200, True, "cpu", 0)
@@ -142,7 +152,7 @@ def test_status_tells_what_runs_and_what_came_of_it(service, line):
     assert ("restoration_why" in status) == (status["restoration"] == "unavailable")
 
 
-def test_metrics_count_events_models_and_stages(service, line):
+def test_metrics_after_a_photo_count_events_models_and_stages(service, line):
     text = service.get("/metrics")[1]
 
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
@@ -154,23 +164,23 @@ def test_metrics_count_events_models_and_stages(service, line):
     assert 'facecraft_model_info{licence="non-commercial (iBUG 300-W)",name="landmarks_68"' in text
 
 
-def test_a_stop_finishes_what_is_in_work_and_exits_well(service, portraits):
-    """The last one that uses the service."""
-    photos = [f"last/{number}.jpg" for number in range(4)]
-    for path in photos:
-        service.drop(portraits / SMALL, path)
-    service.until("/status", lambda _, status: any("/last/" in photo["uri"] for photo in status["inflight"]))
+def test_stop_during_work_finishes_it_and_exits_with_0(tmp_path, models_dir, portraits):
+    with Watch(tmp_path, models_dir) as watch:
+        watch.ready()
+        photos = [f"{number}.jpg" for number in range(4)]
+        for path in photos:
+            watch.drop(portraits / SMALL, path)
+        watch.until("/status", lambda _, status: status["inflight"])
+        assert watch.stop() == 0
+        lines = watch.closing_lines()
 
-    assert service.stop() == 0
-
-    reports = sorted(report.stem for report in (service.outbox / "reports" / "last").iterdir())
+    reports = sorted(report.stem for report in (watch.outbox / "reports").iterdir())
     assert 1 <= len(reports) < len(photos)
-    lines = [line["uri"] for line in service.closing_lines()]
-    assert sorted(uri.rpartition("/")[2] for uri in lines if "/last/" in uri) == reports
-    assert not list((service.outbox / ".facecraft" / "attempts").iterdir())
+    assert sorted(line["uri"].rpartition("/")[2] for line in lines) == reports
+    assert not list((watch.outbox / ".facecraft" / "attempts").iterdir())
 
 
-def test_a_missing_model_is_a_reason_and_its_arrival_ends_it(tmp_path, models_dir):
+def test_ready_with_missing_model_names_it_until_it_arrives(tmp_path, models_dir):
     some = tmp_path / "models"
     some.mkdir()
     for model in models_dir.glob("*.onnx"):
@@ -192,7 +202,7 @@ def folders(tmp_path):
     return tmp_path / "in", tmp_path / "out"
 
 
-def test_after_a_kill_in_the_middle_once_finishes_and_repeats_nothing(folders, tmp_path, models_dir, portraits):
+def test_once_after_a_killed_service_finishes_and_repeats_nothing(folders, tmp_path, models_dir, portraits):
     inbox, outbox = folders
     photos = ["0.jpg", "1.jpg", "2.jpg"]
     with Watch(tmp_path, models_dir) as watch:
@@ -226,9 +236,7 @@ def _reported(outbox):
     return sorted(report["source"]["uri"].rpartition("/")[2] for report in reports)
 
 
-def test_once_that_is_stopped_finishes_what_is_in_work_and_does_not_say_that_all_is_well(
-    folders, models_dir, portraits
-):
+def test_once_stopped_finishes_work_and_exits_with_1(folders, models_dir, portraits):
     for number in range(5):
         (folders[0] / f"{number}.jpg").write_bytes((portraits / HOPPER).read_bytes())
     command = [sys.executable, "-m", "handler", "once", *folders]
@@ -249,7 +257,7 @@ def test_once_that_is_stopped_finishes_what_is_in_work_and_does_not_say_that_all
         (">/dev/full", "stdout: [Errno 28] No space left on device; results are no longer printed\n"),
     ],
 )
-def test_once_goes_on_when_nobody_reads_what_it_prints(folders, models_dir, portraits, to, said):
+def test_once_with_closed_or_full_stdout_processes_all_photos(folders, models_dir, portraits, to, said):
     for number in range(3):
         (folders[0] / f"{number}.jpg").write_bytes((portraits / SMALL).read_bytes())
     command = f'set -o pipefail; "$0" -m handler once "$1" "$2" {to}'
@@ -268,7 +276,7 @@ def test_once_goes_on_when_nobody_reads_what_it_prints(folders, models_dir, port
     ("in", "/proc/facecraft", "cannot be made"),
     ("in", "/proc/self", "make it writable"),
 ])  # fmt: skip
-def test_once_with_wrong_folders_says_which_and_ends(folders, tmp_path, models_dir, inbox, outbox, said):
+def test_once_with_wrong_folders_names_them_and_exits_with_2(folders, tmp_path, models_dir, inbox, outbox, said):
     ended = run("once", tmp_path / inbox, tmp_path / outbox, environ=environment(models_dir))
 
     assert ended.returncode == 2
@@ -276,7 +284,7 @@ def test_once_with_wrong_folders_says_which_and_ends(folders, tmp_path, models_d
     assert "Traceback" not in ended.stderr
 
 
-def test_once_without_models_says_how_to_get_them(folders, tmp_path):
+def test_once_without_models_says_how_to_fetch_them(folders, tmp_path):
     ended = run("once", *folders, environ=environment(tmp_path / "none"))
 
     assert ended.returncode == 2
