@@ -96,7 +96,7 @@ class LambdaFunction:
         if any(isinstance(outcome, Vanished) for _, outcome in outcomes):
             raise FunctionError("NotFound", f"nothing lies at {photo.uri}: put the photo there first")
         found = read_report(process.writer.outbox, photo.path).content
-        if source.unsettled() or found is None:
+        if source.failed_messages() or found is None:
             raise _again(outcomes)
         return dict(found)
 
@@ -114,7 +114,7 @@ class LambdaFunction:
                 unread += [record["messageId"]] if receives < _MOST_RECEIVES else []
                 _not_understood(record, notification.error)
         self._worked(source, process, invocation)
-        failures = dict.fromkeys([*source.unsettled(), *unread])
+        failures = dict.fromkeys([*source.failed_messages(), *unread])
         return {"batchItemFailures": [{"itemIdentifier": each} for each in failures]}
 
     def _event(self, event: Mapping[str, object], invocation: Invocation) -> Answer:
@@ -126,7 +126,7 @@ class LambdaFunction:
         source = BatchSource(invocation.remaining)
         source.add(invocation.request_id, notification.photos)
         outcomes = self._worked(source, process, invocation)
-        if source.unsettled():
+        if source.failed_messages():
             raise _again(outcomes)
         if notification.error is not None:
             raise FunctionError("InvalidEvent", f"{notification.error}; what it also told of is settled")

@@ -25,7 +25,7 @@ class Queue(Member, Protocol):
 
     def idle(self) -> bool: ...
 
-    def beside(self, in_hand: Callable[[], int]) -> None:
+    def share_slots(self, in_progress: Callable[[], int]) -> None:
         """Another source fills slots too, so many now."""
 
 
@@ -73,7 +73,7 @@ class Bucket:
         """The sources of these names; `queue` is that of `sqs`. With `once` only what is there."""
         found = self._found(queue, once=once)
         if queue:
-            queue.beside(found.in_progress)
+            queue.share_slots(found.in_progress)
         webhook = Webhook(BucketInbox(self.inbox.bucket, self.inbox.prefix), found.announce, self.on_count)
         attached: dict[str, Callable[[], str | None]] = {name: found.attached for name in (*names, "poll")}
         if queue:

@@ -1,22 +1,23 @@
-"""One queue of SQS through boto3: plain calls in, plain values out."""
+"""One SQS queue through boto3: plain calls in, plain values out."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
+from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from sources.stores.aws import NO_CREDENTIALS, made
 
-MOST: Final = 10
+MAX_BATCH: Final = 10
 """Messages in one call."""
 
-LONGEST: Final = 43_200
-"""The longest that a message can be held or put off, in seconds."""
+_MAX_VISIBILITY_SECONDS: Final = 43_200
+"""The longest visibility timeout that SQS accepts."""
 
 _TIMEOUT_SECONDS: Final = 10
 _ATTRIBUTES: Final = (
@@ -27,32 +28,21 @@ _ATTRIBUTES: Final = (
     "ApproximateNumberOfMessagesDelayed",
 )
 
-
 Receipt = tuple[str, str]
-"""A message's id, and the receipt that was given for it last."""
+"""A message's id, and its latest receipt handle."""
 
 
 class QueueUnavailable(Exception):
-    """A call that did not succeed, with the SDK's reason."""
+    """A call failed; the message is the SDK's."""
 
 
-class SqsClient(Protocol):
-    """The calls of boto3's client that are used."""
+def connect(queue_url: str) -> BaseClient:
+    """A client configured by boto3's variables and files, in the region that an AWS queue's URL names.
 
-    def get_queue_attributes(self, **arguments: Any) -> Mapping[str, Any]: ...  # noqa: ANN401 - boto3's own shapes
+    It does not retry, because `SqsSource` does: a call that hangs must end before a message's visibility timeout.
 
-    def receive_message(self, **arguments: Any) -> Mapping[str, Any]: ...  # noqa: ANN401
-
-    def delete_message_batch(self, **arguments: Any) -> Mapping[str, Any]: ...  # noqa: ANN401
-
-    def change_message_visibility_batch(self, **arguments: Any) -> Mapping[str, Any]: ...  # noqa: ANN401
-
-
-def connect(queue_url: str) -> SqsClient:
-    """A client by boto3's own chain of variables and files, for the region that an AWS queue's URL names.
-
-    Nothing is repeated here, because `SqsSource` repeats everything itself: a call that hangs must be over before a
-    message's time is. AwsSettingsError where no region is known, for example.
+    Raises:
+        AwsSettingsError: No region is known, for example.
     """
     region = re.match(
         r"https://(?:[a-z0-9-]+\.)*sqs(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?(?:amazonaws\.com|api\.aws)", queue_url
@@ -60,15 +50,23 @@ def connect(queue_url: str) -> SqsClient:
     config = Config(
         connect_timeout=_TIMEOUT_SECONDS / 2, read_timeout=_TIMEOUT_SECONDS, retries={"total_max_attempts": 1}
     )
-    return cast("SqsClient", made("sqs", config, region and region[1]))
+    return made("sqs", config, region and region[1])
 
 
 @dataclass(frozen=True, slots=True)
-class QueueFacts:
-    """What the queue says of itself. `most_receives` is the redrive policy's limit, None without one."""
+class QueueAttributes:
+    """The queue's own attributes.
+
+    Attributes:
+        visibility_seconds: Its default visibility timeout.
+        max_receives: The limit of its redrive policy, None without one.
+        visible: How many messages wait, about.
+        in_flight: How many were received and not deleted, about.
+        delayed: How many are delayed, about.
+    """
 
     visibility_seconds: int
-    most_receives: int | None
+    max_receives: int | None
     visible: int
     in_flight: int
     delayed: int
@@ -76,17 +74,17 @@ class QueueFacts:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `received` says how often it was handed out, this time included."""
+    """One message; `receives` counts its deliveries, including this one."""
 
     id: str
     receipt: str
     body: str
-    received: int
+    receives: int
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An entry of a batch that was not carried out; `final`: trying again changes nothing."""
+    """An entry of a batch that failed; `final`: a retry cannot help."""
 
     id: str
     why: str
@@ -94,24 +92,25 @@ class Refusal:
 
 
 class Queue:
-    """Every call may raise QueueUnavailable."""
+    """One queue. Every call may raise QueueUnavailable."""
 
-    def __init__(self, client: SqsClient, url: str) -> None:
+    def __init__(self, client: BaseClient, url: str) -> None:
         self.url = url
         self._client = client
 
-    def facts(self) -> QueueFacts:
-        with _answers():
+    def attributes(self) -> QueueAttributes:
+        """Ask the queue for its attributes."""
+        with _queue_errors():
             found = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=list(_ATTRIBUTES))
             timeout, redrive, *numbers = (found["Attributes"].get(name, 0) for name in _ATTRIBUTES)
-            return QueueFacts(int(timeout), _most_receives(redrive), *(int(number) for number in numbers))
+            return QueueAttributes(int(timeout), _max_receives(redrive), *(int(number) for number in numbers))
 
-    def receive(self, most: int, *, visibility_seconds: int, wait_seconds: int) -> list[Message]:
-        """Not more than `most` messages (1 to 10), and not before one is there or the wait is over."""
-        with _answers():
+    def receive(self, max_messages: int, *, visibility_seconds: int, wait_seconds: int) -> list[Message]:
+        """Receive up to `max_messages` (1 to 10); waits up to `wait_seconds` for the first one."""
+        with _queue_errors():
             found = self._client.receive_message(
                 QueueUrl=self.url,
-                MaxNumberOfMessages=most,
+                MaxNumberOfMessages=max_messages,
                 VisibilityTimeout=visibility_seconds,
                 WaitTimeSeconds=wait_seconds,
                 AttributeNames=["ApproximateReceiveCount"],
@@ -120,14 +119,14 @@ class Queue:
 
     def delete(self, messages: Sequence[Receipt]) -> list[Refusal]:
         """Delete up to 10 messages."""
-        with _answers():
+        with _queue_errors():
             found = self._client.delete_message_batch(QueueUrl=self.url, Entries=_entries(messages))
             return _refusals(messages, found)
 
     def hide(self, messages: Sequence[Receipt], seconds: int) -> list[Refusal]:
-        """Up to 10 messages are handed to nobody for so many seconds from now."""
-        more = {"VisibilityTimeout": min(seconds, LONGEST)}
-        with _answers():
+        """Change the visibility timeout of up to 10 messages: nobody receives them for so many seconds from now."""
+        more = {"VisibilityTimeout": min(seconds, _MAX_VISIBILITY_SECONDS)}
+        with _queue_errors():
             found = self._client.change_message_visibility_batch(
                 QueueUrl=self.url, Entries=[each | more for each in _entries(messages)]
             )
@@ -135,7 +134,7 @@ class Queue:
 
 
 @contextmanager
-def _answers() -> Iterator[None]:
+def _queue_errors() -> Iterator[None]:
     try:
         yield
     except (NoCredentialsError, PartialCredentialsError) as error:
@@ -166,6 +165,6 @@ def _message(found: Mapping[str, Any]) -> Message:
     return Message(found["MessageId"], found["ReceiptHandle"], found.get("Body", ""), int(received))
 
 
-def _most_receives(redrive: object) -> int | None:
+def _max_receives(redrive: object) -> int | None:
     policy = json.loads(redrive) if isinstance(redrive, str) and redrive else {}
     return int(policy["maxReceiveCount"]) if "maxReceiveCount" in policy else None

@@ -1,4 +1,4 @@
-"""The messages that are held, and the photos that they are about. Pure: no network, no threads, no clock."""
+"""The messages that were received and not yet answered, and their photos. Pure: no network, no threads, no clock."""
 
 import math
 from collections import OrderedDict
@@ -9,24 +9,31 @@ from typing import Final
 from sources.bucket.inbox import BucketPhoto, newer
 from sources.events import Event
 
-_REMEMBERED: Final = 10_000
-"""Given up messages that are known when they come again, on their way to where the redrive policy sends them."""
+_MAX_GIVEN_UP: Final = 10_000
+"""Given-up messages that are remembered while the redrive policy still delivers them."""
 
 
 @dataclass(slots=True)
 class InFlightMessage:
-    """One message. `receipt` is the latest; `attempt` says how often it was received; times are monotonic seconds.
+    """One message. Times are monotonic seconds.
 
-    `photos`: how many of them are not settled; `again`: when it is to come again; `given_up`: nobody wants it again;
-    `lapsed`: its time cannot be extended, so that it may come again while it is held.
+    Attributes:
+        id: The queue's name for the message.
+        receipt: The latest receipt handle.
+        attempt: How often the message was received.
+        received_at: When it was received.
+        open_photos: How many of its photos are not settled.
+        retry_at: When the queue is to deliver it again; None if never.
+        given_up: Nobody needs it again.
+        lapsed: Its visibility cannot be extended, so it may be delivered again while it is held.
     """
 
     id: str
     receipt: str
     attempt: int
-    known: float
-    photos: int = 0
-    again: float | None = None
+    received_at: float
+    open_photos: int = 0
+    retry_at: float | None = None
     given_up: bool = False
     lapsed: bool = False
 
@@ -36,128 +43,132 @@ class _Work:
     """A photo, and the message that answers for it."""
 
     photo: BucketPhoto
-    delivery: InFlightMessage
+    message: InFlightMessage
 
 
 class InFlight:
-    """A photo is waiting or in one pair of hands; what is told of it meanwhile waits behind.
+    """Each photo is queued or in progress; later events about a photo in progress are deferred until it is settled.
 
-    Whoever begins to read a photo sees all that was told before: of several messages about a waiting photo only one
-    is held on to, and the others have nothing left to do. A message is answered once, when all its photos are settled.
+    A worker that begins to read a photo sees everything announced before. So of several messages about a queued photo
+    only one answers for it, and the others are done. A message is answered once, when all its photos are settled.
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, InFlightMessage] = {}
-        self._settled: dict[str, InFlightMessage] = {}
-        self._waiting: OrderedDict[str, _Work] = OrderedDict()
-        self._in_hand: dict[str, _Work] = {}
-        self._behind: dict[str, _Work] = {}
+        self._messages: dict[str, InFlightMessage] = {}
+        self._answerable: dict[str, InFlightMessage] = {}
+        self._queued: OrderedDict[str, _Work] = OrderedDict()
+        self._in_progress: dict[str, _Work] = {}
+        self._deferred: dict[str, _Work] = {}
         self._given_up: OrderedDict[str, None] = OrderedDict()
 
     @property
-    def waiting(self) -> int:
-        """Photos that nobody has in hand."""
-        return len(self._waiting) + len(self._behind)
+    def queued(self) -> int:
+        """Photos that nobody has taken yet."""
+        return len(self._queued) + len(self._deferred)
 
     @property
-    def in_hand(self) -> int:
+    def in_progress(self) -> int:
         """Photos that were taken and are not settled."""
-        return len(self._in_hand)
+        return len(self._in_progress)
 
     @property
-    def unsettled(self) -> int:
+    def open_messages(self) -> int:
         """Messages with photos that are not settled."""
-        return len(self._held) - len(self._settled)
+        return len(self._messages) - len(self._answerable)
 
     def __len__(self) -> int:
-        """Messages, those among them that only wait for their answer."""
-        return len(self._held)
+        """All messages, including those that only wait for their answer."""
+        return len(self._messages)
 
-    def again(self, message: InFlightMessage) -> bool:
-        """Whether this message is held already; it then has a new receipt, and the old one is worth nothing."""
-        held = self._held.get(message.id)
-        if held is None or self._is_back(held, message):
+    def __iter__(self) -> Iterator[InFlightMessage]:
+        """All messages, in the order in which they were added."""
+        return iter(self._messages.values())
+
+    def refresh(self, message: InFlightMessage) -> bool:
+        """Take over the receipt of a message that was delivered again while it is held: the old one is void.
+
+        Returns:
+            False if it is not held, or is due again: then it is new work.
+        """
+        held = self._messages.get(message.id)
+        if held is None or self._is_due_again(held, message):
             return False
         held.receipt, held.attempt, held.lapsed = message.receipt, message.attempt, False
         return True
 
-    def _is_back(self, held: InFlightMessage, message: InFlightMessage) -> bool:
-        """Whether it was handed back, and comes when it was to, sooner than the queue's answer to that."""
-        return message.id in self._settled and held.again is not None and held.again <= message.known
+    def _is_due_again(self, held: InFlightMessage, message: InFlightMessage) -> bool:
+        """Whether it was returned to the queue, and is delivered again before the queue has confirmed that."""
+        return message.id in self._answerable and held.retry_at is not None and held.retry_at <= message.received_at
 
     def was_given_up(self, message: InFlightMessage) -> bool:
-        """Whether it was given up when it came before. A first attempt never was: someone has sent it anew."""
+        """Whether an earlier delivery was given up. Not on a first attempt: that was sent again by someone."""
         return message.attempt > 1 and message.id in self._given_up
 
     def add(self, message: InFlightMessage, photos: Iterable[BucketPhoto] = ()) -> None:
-        """A message that is not held already; see `again`."""
-        self._held[message.id] = message
-        self._settled.pop(message.id, None)
+        """Hold a message that is new work; see `refresh`."""
+        self._messages[message.id] = message
+        self._answerable.pop(message.id, None)
         for photo in photos:
-            self._tell(message, photo)
-        self._close(message)
+            self._enqueue(message, photo)
+        self._check_answerable(message)
 
     def take(self) -> Event | None:
-        """The photo that has waited longest; it is in hand from here on."""
-        if not self._waiting:
+        """The photo that was queued longest; it is in progress from here on."""
+        if not self._queued:
             return None
-        path, work = self._waiting.popitem(last=False)
-        self._in_hand[path] = work
-        photo, message = work.photo, work.delivery
-        return Event(photo.uri, path, photo.version, message.attempt, message.id, message.known, "sqs")
+        path, work = self._queued.popitem(last=False)
+        self._in_progress[path] = work
+        photo, message = work.photo, work.message
+        return Event(photo.uri, path, photo.version, message.attempt, message.id, message.received_at, "sqs")
 
-    def settle(self, path: str, *, again: float | None = None, given_up: bool = False) -> None:
-        """A photo in hand is done with, or is to come again at that time. Nothing happens if it is not in hand."""
-        if work := self._in_hand.pop(path, None):
-            self._release(work, again, given_up=given_up)
-        if behind := self._behind.pop(path, None):
-            self._waiting[path] = behind
+    def settle(self, path: str, *, retry_at: float | None = None, given_up: bool = False) -> None:
+        """Release a photo, which with `retry_at` is to come again then. Does nothing if it is not in progress."""
+        if work := self._in_progress.pop(path, None):
+            self._release(work, retry_at, given_up=given_up)
+        if deferred := self._deferred.pop(path, None):
+            self._queued[path] = deferred
 
-    def release(self) -> None:
-        """What nobody has in hand is to come again at once."""
-        for work in (*self._waiting.values(), *self._behind.values()):
+    def return_queued(self) -> None:
+        """Photos that nobody has taken are to come again at once."""
+        for work in (*self._queued.values(), *self._deferred.values()):
             self._release(work, -math.inf)
-        self._waiting.clear()
-        self._behind.clear()
+        self._queued.clear()
+        self._deferred.clear()
 
-    def held(self) -> Iterator[InFlightMessage]:
-        """Messages whose time is to be extended."""
-        return (message for message in self._held.values() if not message.lapsed)
-
-    def settled(self) -> list[InFlightMessage]:
-        """Messages that are to be answered."""
-        return list(self._settled.values())
+    def answerable(self) -> list[InFlightMessage]:
+        """Messages whose photos are all settled: they are to be deleted or returned."""
+        return list(self._answerable.values())
 
     def answered(self, message_id: str, receipt: str) -> None:
-        """The queue has taken the answer; unless the message has come again meanwhile, it is held no longer."""
-        message = self._settled.get(message_id)
+        """The queue has taken the answer. The message is forgotten, unless it was delivered again since."""
+        message = self._answerable.get(message_id)
         if message is None or message.receipt != receipt:
             return
-        del self._held[message_id], self._settled[message_id]
-        if message.given_up and message.again is None:
+        del self._messages[message_id], self._answerable[message_id]
+        if message.given_up and message.retry_at is None:
             self._given_up[message_id] = None
-            if len(self._given_up) > _REMEMBERED:
+            if len(self._given_up) > _MAX_GIVEN_UP:
                 self._given_up.popitem(last=False)
 
-    def _tell(self, message: InFlightMessage, photo: BucketPhoto) -> None:
-        in_hand = self._in_hand.get(photo.path)
-        if in_hand is not None and in_hand.photo.covers(photo):
+    def _enqueue(self, message: InFlightMessage, photo: BucketPhoto) -> None:
+        active = self._in_progress.get(photo.path)
+        if active is not None and active.photo.covers(photo):
             return
-        place = self._waiting if in_hand is None else self._behind
+        place = self._queued if active is None else self._deferred
         if work := place.get(photo.path):
             work.photo = newer(work.photo, photo)
             return
         place[photo.path] = _Work(photo, message)
-        message.photos += 1
+        message.open_photos += 1
 
-    def _release(self, work: _Work, again: float | None, *, given_up: bool = False) -> None:
-        message = work.delivery
-        message.photos -= 1
+    def _release(self, work: _Work, retry_at: float | None, *, given_up: bool = False) -> None:
+        message = work.message
+        message.open_photos -= 1
         message.given_up = message.given_up or given_up
-        if again is not None:
-            message.again = again if message.again is None else max(message.again, again)
-        self._close(message)
+        if retry_at is not None:
+            message.retry_at = retry_at if message.retry_at is None else max(message.retry_at, retry_at)
+        self._check_answerable(message)
 
-    def _close(self, message: InFlightMessage) -> None:
-        if message.photos == 0:
-            self._settled[message.id] = message
+    def _check_answerable(self, message: InFlightMessage) -> None:
+        if message.open_photos == 0:
+            self._answerable[message.id] = message

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event as Signal
 
+from botocore.client import BaseClient
+
 from handler.processing.worker import Workers
 from handler.workers.outcome import Outcome, Skipped
 from sources.events import Event
-from sources.sqs.client import SqsClient
 from sources.sqs.source import SqsSource
 from tests.sources.notifications.payloads import direct, record
 from tests.sources.sqs.sqs_helpers import Cloud, CloudQueue, FakeSqs, client_of, given
@@ -49,7 +50,7 @@ class Counting:
             self._changed.wait_for(lambda: self._done >= number)
 
 
-def measure(client: SqsClient, url: str, photos: int, slots: int) -> str:
+def measure(client: BaseClient, url: str, photos: int, slots: int) -> str:
     """From the first event that is asked for until all are settled and their messages deleted."""
     source = SqsSource(url, "photos", "in", slots=slots, client=client, wait_seconds=1)
     counting = Counting()
@@ -111,14 +112,14 @@ def _serve(told: "Queue[str]", over: Signal) -> None:
     cloud.close()
 
 
-def _filled(client: SqsClient, photos: int, records: int) -> CloudQueue:
+def _filled(client: BaseClient, photos: int, records: int) -> CloudQueue:
     queue, texts = CloudQueue(client, {}), bodies(photos, records)
     for at in range(0, len(texts), BATCH):
         queue.send_all(texts[at : at + BATCH])
     return queue
 
 
-def _bare(client: SqsClient, queue: CloudQueue, most: int) -> float:
+def _bare(client: BaseClient, queue: CloudQueue, most: int) -> float:
     began, done = time.perf_counter(), 0
     while messages := queue.receive(most):
         receipts = [message["ReceiptHandle"] for message in messages]

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto.server import ThreadedMotoServer
 
 from sources.sqs.source import SqsSource
+from tests.sources.notifications.payloads import direct, record
 from tests.support.waiting import Counts, eventually
 
 SOON = 15.0
@@ -144,7 +145,7 @@ class FakeSqs:
             return self._of(name)
 
     def get_queue_attributes(self, **arguments):
-        self._ask("facts", arguments)
+        self._ask("attributes", arguments)
         return {"Attributes": self._attributes}
 
     def receive_message(self, **arguments):
@@ -204,7 +205,7 @@ class Run:
     """A source that is iterated in a thread of its own, as often as slots are free; settles for it."""
 
     def __init__(self, client, url="http://sqs.example/1/photos", bucket="photos", prefix="in", *, slots=2):
-        self.counts = Counts()
+        self.counts, self.bucket = Counts(), bucket
         self.source = SqsSource(
             url, bucket, prefix, slots=slots, client=client, wait_seconds=1, on_count=self.counts.add
         )
@@ -225,11 +226,14 @@ class Run:
     def next(self, seconds=SOON):
         return self._yielded.get(timeout=seconds)
 
-    def nothing(self, seconds=0.3):
-        try:
-            return self._yielded.get(timeout=seconds) is None
-        except queue.Empty:
-            return True
+    def drained(self, queue):
+        """Whether nothing else is on its way: a photo that is announced now is the next one yielded."""
+        body = direct(record("in/last.jpg"))
+        body["Records"][0]["s3"]["bucket"]["name"] = self.bucket
+        queue.send(body)
+        event = self.next()
+        self.ack(event)
+        return event.path == "last.jpg"
 
     def ack(self, event):
         self.source.ack(event)

@@ -41,17 +41,17 @@ def test_every_photo_comes_once_as_an_event_of_its_message():
     assert events == [
         Event(f"s3://photos/in/{name}.jpg", f"{name}.jpg", "1", 3, "m1", source="sqs") for name in ("a", "b")
     ]
-    assert source.unsettled() == ["m1"]
+    assert source.failed_messages() == ["m1"]
     for event in events:
         source.ack(event)
-    assert source.unsettled() == []
+    assert source.failed_messages() == []
 
 
 def test_a_message_that_comes_twice_counts_once():
     source, _ = source_of("m1", "m1")
 
     assert len(list(source)) == 1
-    assert source.unsettled() == ["m1"]
+    assert source.failed_messages() == ["m1"]
 
 
 def test_of_several_messages_about_one_photo_one_answers_for_it():
@@ -61,7 +61,7 @@ def test_of_several_messages_about_one_photo_one_answers_for_it():
 
     (event,) = source
     source.retry(event, "the disk is full", 10)
-    assert source.unsettled() == ["m1"]
+    assert source.failed_messages() == ["m1"]
 
 
 def test_what_is_retried_is_unsettled_and_what_is_given_up_is_not():
@@ -71,7 +71,7 @@ def test_what_is_retried_is_unsettled_and_what_is_given_up_is_not():
     source.give_up(second)
     source.ack(third)
 
-    assert source.unsettled() == ["m1"]
+    assert source.failed_messages() == ["m1"]
 
 
 def test_what_may_go_well_soon_comes_again_after_the_others():
@@ -91,7 +91,7 @@ def test_what_goes_well_the_second_time_is_settled():
     assert next(events) == first
     source.ack(first)
 
-    assert (list(events), source.unsettled()) == ([], [])
+    assert (list(events), source.failed_messages()) == ([], [])
 
 
 def test_what_does_not_go_well_soon_is_left_to_the_caller():
@@ -101,7 +101,7 @@ def test_what_does_not_go_well_soon_is_left_to_the_caller():
         tries += 1
         source.retry(event, "another one has it in work", 0.0)
 
-    assert (tries, source.unsettled()) == (TRIES, ["m1"])
+    assert (tries, source.failed_messages()) == (TRIES, ["m1"])
 
 
 def test_no_photo_is_waited_for_beyond_the_call():
@@ -110,7 +110,7 @@ def test_no_photo_is_waited_for_beyond_the_call():
         clock.left = 0.5
         source.retry(event, "another one has it in work", 1.0)
 
-    assert source.unsettled() == ["m1"]
+    assert source.failed_messages() == ["m1"]
 
 
 def test_a_message_without_photos_is_settled():
@@ -118,7 +118,7 @@ def test_a_message_without_photos_is_settled():
     source.add("m1", ())
 
     assert list(source) == []
-    assert source.unsettled() == []
+    assert source.failed_messages() == []
 
 
 def test_near_the_end_of_the_call_nothing_more_is_begun():
@@ -130,14 +130,14 @@ def test_near_the_end_of_the_call_nothing_more_is_begun():
         source.ack(event)
 
     assert begun == ["a.jpg", "b.jpg", "c.jpg"]  # a fourth one might end within the last second
-    assert source.unsettled() == [*"defgh"]
+    assert source.failed_messages() == [*"defgh"]
 
 
 def test_without_time_nothing_is_begun():
     source, _ = source_of("a", left=ANSWER_SECONDS - 0.01)
 
     assert list(source) == []
-    assert source.unsettled() == ["a"]
+    assert source.failed_messages() == ["a"]
 
 
 def test_a_source_that_was_stopped_yields_nothing_more():
@@ -167,9 +167,9 @@ def test_a_message_is_settled_exactly_when_nothing_that_it_answers_for_is_left(m
             settled.add(event.path)
             source.ack(event)
 
-    unsettled, seen = source.unsettled(), {}
+    failed, seen = source.failed_messages(), {}
     for name, paths in messages:
         seen.setdefault(name, set()).update(paths) if name not in seen else None
     answering = {path: name for name, paths in reversed(seen.items()) for path in paths}
-    assert len(unsettled) == len(set(unsettled))
-    assert set(unsettled) == {name for path, name in answering.items() if path not in settled}
+    assert len(failed) == len(set(failed))
+    assert set(failed) == {name for path, name in answering.items() if path not in settled}

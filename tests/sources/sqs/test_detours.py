@@ -50,7 +50,7 @@ def test_a_photo_is_yielded_whatever_way_its_event_takes(cloud, queue, way):
         assert (event.uri, event.version) == (f"s3://{bucket}/{KEY}", etag)
         run.ack(event)
         assert queue.comes_to((0, 0))
-        assert run.nothing(0)
+        assert run.drained(queue)
 
 
 def messages(bodies):

@@ -47,7 +47,7 @@ def test_it_asks_for_not_more_than_a_call_may_bring(sqs, slots, most):
 def test_slots_that_another_source_fills_are_not_asked_for(sqs):
     sqs.give(given("m1", photos("a")))
     run = Run(sqs, slots=4)
-    run.source.beside(lambda: 2)
+    run.source.share_slots(lambda: 2)
     with run:
         run.next()
         assert sqs.calls("receive", 2)[:2] == [2, 1]
@@ -55,29 +55,31 @@ def test_slots_that_another_source_fills_are_not_asked_for(sqs):
 
 def test_where_another_source_fills_all_slots_one_message_waits_for_its_turn(sqs):
     sqs.give(given("m1", photos("a")), given("m2", photos("b")))
-    elsewhere = [2]
+    others, asked = [2], []
     run = Run(sqs, slots=2)
-    run.source.beside(lambda: elsewhere[0])
+    run.source.share_slots(lambda: asked.append("how many") or others[0])
     with run:
         assert run.next().path == "a.jpg"
-        assert run.nothing()
+        before = len(asked)
+        until(lambda: len(asked) > before + 4)  # it has looked for a free slot more than once
         assert sqs.calls("receive") == [1]
-        elsewhere[0] = 0
+        others[0] = 0
         assert run.next().path == "b.jpg"
 
 
 def test_it_asks_for_nothing_while_no_slot_is_free(sqs):
-    sqs.give(given("m1", photos("a")), given("m2", photos("b")))
-    source = SqsSource(URL, "photos", "in", slots=1, client=sqs)
+    sqs.give(given("m1", photos("a")))
+    source, looked = SqsSource(URL, "photos", "in", slots=1, client=sqs), threading.Event()
     event = next(iter(source))
+    source.share_slots(lambda: looked.set() or 0)
     second = []
     thread = threading.Thread(target=lambda: second.append(next(iter(source))))
     thread.start()
-    thread.join(0.3)
-    assert (second, sqs.calls("receive")) == ([], [1])
+    assert looked.wait(SOON)  # for a free slot
+    sqs.give(given("m2", photos("b")))
     source.ack(event)
     thread.join(SOON)
-    assert second[0].path == "b.jpg"
+    assert (second[0].path, sqs.calls("receive")) == ("b.jpg", [1, 1])
     source.close()
 
 
@@ -108,7 +110,7 @@ def test_a_heartbeat_that_fails_is_repeated_soon(sqs, caplog):
         assert "http://sqs.example" in run.source.attached()
         sqs.calls("hide", 3)
         until(lambda: run.source.attached() is None)
-    assert logged(caplog, "cannot be kept") == ["WARNING"]
+    assert logged(caplog, "cannot be extended") == ["WARNING"]
 
 
 def test_a_message_whose_time_cannot_be_extended_is_finished_all_the_same(sqs, caplog):
@@ -120,7 +122,7 @@ def test_a_message_whose_time_cannot_be_extended_is_finished_all_the_same(sqs, c
         run.ack(first)
         assert sqs.calls("delete")[0] == ["receipt of m1"]
         run.ack(second)
-    assert logged(caplog, "may come again while it is held") == ["WARNING"]
+    assert logged(caplog, "may be delivered again meanwhile") == ["WARNING"]
 
 
 def test_a_message_that_comes_again_while_it_is_held_is_kept_and_deleted_by_its_latest_receipt(sqs):
@@ -130,7 +132,8 @@ def test_a_message_that_comes_again_while_it_is_held_is_kept_and_deleted_by_its_
         sqs.give(given("m1", photos("a"), received=2, receipt="second receipt"))
         until(lambda: not sqs.messages)
         assert sqs.calls("hide")[0] == [("second receipt", 5)]
-        assert run.nothing()
+        sqs.give(given("m2", photos("b")))
+        assert run.next().path == "b.jpg"
         run.ack(event)
         assert sqs.calls("delete") == [["second receipt"]]
 
@@ -141,7 +144,7 @@ def test_deletes_that_fail_in_part_are_repeated_for_that_part(sqs, caplog):
     with Run(sqs, slots=3) as run:
         run.next()
         assert sqs.calls("delete", 2) == [["receipt of m2", "receipt of m3"], ["receipt of m3"]]
-    assert logged(caplog, "cannot be kept or answered") == ["WARNING"]
+    assert logged(caplog, "cannot be extended or answered") == ["WARNING"]
 
 
 def test_deletes_that_fail_are_repeated_until_they_do_not(sqs):
@@ -170,7 +173,7 @@ def test_a_receipt_that_is_worth_nothing_is_let_go_of(sqs, caplog):
     with Run(sqs) as run:
         run.ack(run.next())
         sqs.calls("delete")
-        until(lambda: logged(caplog, "its receipt is worth nothing"))
+        until(lambda: logged(caplog, "its receipt is void"))
         assert run.source.attached() is None
     assert len(sqs.calls("delete")) == 1
 
@@ -233,7 +236,7 @@ def test_a_queue_that_does_not_say_its_times_is_not_received_from(sqs):
         refuse.wait(SOON)
         raise denied()
 
-    sqs.fail("facts", denied_when_told, lambda: answer.wait(SOON))
+    sqs.fail("attributes", denied_when_told, lambda: answer.wait(SOON))
     sqs.give(given("m1", photos("a")))
     with Run(sqs) as run:
         assert "nothing was received yet" in run.source.attached()
@@ -246,7 +249,7 @@ def test_a_queue_that_does_not_say_its_times_is_not_received_from(sqs):
 
 
 def test_a_stop_does_not_wait_for_a_queue_that_is_away(sqs):
-    sqs.fail("facts", *[unreachable()] * 50)
+    sqs.fail("attributes", *[unreachable()] * 50)
     with Run(sqs) as run:
         until(lambda: "Could not connect" in run.source.attached())
         run.source.stop()
@@ -284,7 +287,7 @@ def test_an_answer_that_no_queue_gives_is_no_crash(answer):
 
 def test_a_queue_that_cannot_be_asked_is_not_idle(sqs):
     source = SqsSource(URL, "photos", "in", slots=1, client=sqs)
-    sqs.fail("facts", unreachable())
+    sqs.fail("attributes", unreachable())
     assert not source.idle()
     assert source.idle()
 

@@ -19,7 +19,7 @@ def message(name="m1", *, attempt=1, receipt=None):
 
 
 def settled(in_flight):
-    return {each.id: each.again for each in in_flight.settled()}
+    return {each.id: each.retry_at for each in in_flight.answerable()}
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_a_message_is_settled_with_the_last_of_its_photos(in_flight):
 def test_one_photo_that_is_retried_keeps_the_message(in_flight):
     in_flight.add(message(), [photo("a.jpg"), photo("b.jpg"), photo("c.jpg")])
     paths = [in_flight.take().path for _ in range(3)]
-    in_flight.settle(paths[0], again=7.0)
-    in_flight.settle(paths[1], again=9.0)
+    in_flight.settle(paths[0], retry_at=7.0)
+    in_flight.settle(paths[1], retry_at=9.0)
     in_flight.settle(paths[2])
     assert settled(in_flight) == {"m1": 9.0}
 
@@ -110,25 +110,25 @@ def test_news_of_a_photo_in_hand_waits_until_it_is_settled(in_flight, again):
 def test_a_message_that_comes_again_while_it_is_held_has_a_new_receipt_only(in_flight):
     in_flight.add(message(receipt="old"), [photo()])
     event = in_flight.take()
-    assert in_flight.again(message(receipt="new", attempt=2))
+    assert in_flight.refresh(message(receipt="new", attempt=2))
     assert in_flight.take() is None
     in_flight.settle(event.path)
-    assert [each.receipt for each in in_flight.settled()] == ["new"]
+    assert [each.receipt for each in in_flight.answerable()] == ["new"]
 
 
 def test_a_message_that_came_again_while_it_was_answered_is_answered_again(in_flight):
     in_flight.add(message(receipt="old"))
-    in_flight.again(message(receipt="new"))
+    in_flight.refresh(message(receipt="new"))
     in_flight.answered("m1", "old")
-    assert [each.receipt for each in in_flight.settled()] == ["new"]
+    assert [each.receipt for each in in_flight.answerable()] == ["new"]
 
 
 def test_a_message_that_comes_again_when_it_was_to_is_worked_on_before_that_was_answered(in_flight):
     in_flight.add(message(), [photo()])
-    in_flight.settle(in_flight.take().path, again=4.0)
+    in_flight.settle(in_flight.take().path, retry_at=4.0)
     back = message(attempt=2, receipt="later")
 
-    assert not in_flight.again(back)
+    assert not in_flight.refresh(back)
     in_flight.add(back, [photo()])
     in_flight.answered("m1", "receipt of m1")
     assert (settled(in_flight), in_flight.take().attempt) == ({}, 2)
@@ -136,9 +136,9 @@ def test_a_message_that_comes_again_when_it_was_to_is_worked_on_before_that_was_
 
 def test_a_message_that_comes_again_before_it_was_to_is_hidden_again(in_flight):
     in_flight.add(message(), [photo()])
-    in_flight.settle(in_flight.take().path, again=60.0)
+    in_flight.settle(in_flight.take().path, retry_at=60.0)
 
-    assert in_flight.again(message(attempt=2, receipt="later"))
+    assert in_flight.refresh(message(attempt=2, receipt="later"))
     in_flight.answered("m1", "receipt of m1")
     assert (settled(in_flight), in_flight.take()) == ({"m1": 60.0}, None)
 
@@ -148,11 +148,11 @@ def test_what_nobody_has_in_hand_is_released(in_flight):
     in_flight.add(message("m2"), [photo("c.jpg")])
     event = in_flight.take()
     in_flight.add(message("m3"), [photo("a.jpg", "2")])
-    in_flight.release()
+    in_flight.return_queued()
     assert settled(in_flight) == {"m2": -math.inf, "m3": -math.inf}
     in_flight.settle(event.path)
     assert settled(in_flight)["m1"] == -math.inf
-    assert (in_flight.take(), in_flight.waiting) == (None, 0)
+    assert (in_flight.take(), in_flight.queued) == (None, 0)
 
 
 def test_a_message_that_was_given_up_is_known_when_it_comes_again(in_flight):
@@ -167,7 +167,7 @@ def test_a_message_that_was_given_up_is_known_when_it_comes_again(in_flight):
 def test_a_message_with_a_photo_to_retry_is_not_given_up(in_flight):
     in_flight.add(message(), [photo("a.jpg"), photo("b.jpg")])
     in_flight.settle(in_flight.take().path, given_up=True)
-    in_flight.settle(in_flight.take().path, again=7.0)
+    in_flight.settle(in_flight.take().path, retry_at=7.0)
     in_flight.answered("m1", "receipt of m1")
     assert not in_flight.was_given_up(message(attempt=2))
 
@@ -175,7 +175,7 @@ def test_a_message_with_a_photo_to_retry_is_not_given_up(in_flight):
 def test_settling_what_is_not_in_hand_changes_nothing(in_flight):
     in_flight.add(message(), [photo()])
     in_flight.settle("anna.jpg")
-    assert (settled(in_flight), in_flight.waiting) == ({}, 1)
+    assert (settled(in_flight), in_flight.queued) == ({}, 1)
 
 
 class Held(RuleBasedStateMachine):
@@ -201,24 +201,24 @@ class Held(RuleBasedStateMachine):
     @rule(again=st.none() | st.just(9.0), given_up=st.booleans())
     def is_settled(self, again, given_up):
         if self.in_hand:
-            self.in_flight.settle(self.in_hand.pop(), again=again, given_up=given_up)
+            self.in_flight.settle(self.in_hand.pop(), retry_at=again, given_up=given_up)
 
     @rule()
     def is_answered(self):
-        for each in self.in_flight.settled():
+        for each in self.in_flight.answerable():
             self.in_flight.answered(each.id, each.receipt)
 
     @rule()
     def is_released(self):
-        self.in_flight.release()
+        self.in_flight.return_queued()
 
     @invariant()
     def counts_agree(self):
-        assert self.in_flight.in_hand == len(self.in_hand)
-        assert self.in_flight.unsettled <= self.in_flight.in_hand + self.in_flight.waiting
+        assert self.in_flight.in_progress == len(self.in_hand)
+        assert self.in_flight.open_messages <= self.in_flight.in_progress + self.in_flight.queued
 
     def teardown(self):
-        while self.in_hand or self.in_flight.waiting:
+        while self.in_hand or self.in_flight.queued:
             self.taken()
             self.is_settled(None, given_up=False)
         self.is_answered()

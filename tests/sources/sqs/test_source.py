@@ -9,6 +9,7 @@ from sources.sqs.client import Queue, QueueUnavailable, connect
 from sources.sqs.source import SqsSource
 from tests.sources.notifications.payloads import batch, bridge, direct, record, sns, test_event
 from tests.sources.sqs.sqs_helpers import SOON, OneAtATime, Run
+from tests.support.waiting import eventually
 
 ODD = ["a+b c/é%25.jpg", "%20.jpg", "a&b=c#d?.jpg", "😀/ü.jpg", "~/a.jpg", "tab\t.jpg", "'\"<>\\.jpg"]
 
@@ -61,7 +62,7 @@ def test_an_upload_in_parts_is_one_photo_however_many_events_tell_of_it(cloud, q
         assert (event.path, event.version) == ("anna.jpg", etag)
         run.ack(event)
         assert queue.comes_to((0, 0))
-        assert run.nothing(0)
+        assert run.drained(queue)
 
 
 def test_what_is_no_new_photo_is_acknowledged_and_counted(cloud, queue, bucket, run):
@@ -116,7 +117,6 @@ def test_no_more_messages_are_held_than_there_are_slots(cloud, queue, bucket):
     put(cloud, bucket, *(f"in/{number}.jpg" for number in range(6)))
     with Run(cloud.client("sqs"), queue.url, bucket, slots=2) as run:
         events = [run.next(), run.next()]
-        assert run.nothing()
         assert queue.counts() == (4, 2)
         run.ack(events[0])
         run.next()
@@ -129,38 +129,42 @@ def test_a_hundred_events_of_one_photo_are_one_work(cloud, queue):
     with Run(cloud.client("sqs"), queue.url, slots=2) as run:
         event = run.next()
         assert queue.comes_to((0, 1))
-        assert run.nothing()
+        assert run.drained(queue)
         run.ack(event)
         assert queue.comes_to((0, 0))
 
 
-def test_a_photo_that_changes_in_hand_comes_again_afterwards(cloud, queue, bucket, run):
+def test_a_photo_that_changes_in_hand_comes_again_afterwards(cloud, queue, bucket):
     (first,) = put(cloud, bucket, "in/anna.jpg", body=b"one")
-    event = run.next()
-    (second,) = put(cloud, bucket, "in/anna.jpg", body=b"two")
-    assert queue.comes_to((0, 2))
-    assert run.nothing()
-    run.ack(event)
-    again = run.next()
-    assert (event.version, again.version) == (first, second)
-    run.ack(again)
-    assert queue.comes_to((0, 0))
+    with Run(cloud.client("sqs"), queue.url, bucket, slots=3) as run:
+        event = run.next()
+        (second,) = put(cloud, bucket, "in/anna.jpg", body=b"two")
+        assert queue.comes_to((0, 2))
+        assert run.drained(queue)
+        run.ack(event)
+        again = run.next()
+        assert (event.version, again.version) == (first, second)
+        run.ack(again)
+        assert queue.comes_to((0, 0))
 
 
 def test_work_of_8_s_and_what_waits_for_it_outlive_a_visibility_of_5_s(cloud):
     queue = cloud.queue(VisibilityTimeout=5)
     queue.send(direct(*(record(f"in/{number}.jpg") for number in range(3))))
-    with Run(cloud.client("sqs"), queue.url, slots=1) as run:
+    client, beats = cloud.client("sqs"), []
+    client.meta.events.register("after-call.sqs.ChangeMessageVisibilityBatch", lambda **_: beats.append("beat"))
+    with Run(client, queue.url, slots=1) as run:
         events = [run.next()]
         with Run(cloud.client("sqs"), queue.url, slots=1) as other:
-            assert other.nothing(8)
-        assert queue.counts() == (0, 1)
+            assert eventually(lambda: len(beats) == 5, 3 * SOON)  # three within a visibility timeout
+            assert other.drained(queue)
+        assert queue.comes_to((0, 1))
         run.ack(events[0])
         for _ in range(2):
             events.append(run.next())
             run.ack(events[-1])
         assert queue.comes_to((0, 0))
-        assert run.nothing(0)
+        assert run.drained(queue)
     assert [(event.path, event.attempt) for event in events] == [(f"{number}.jpg", 1) for number in range(3)]
 
 
@@ -207,7 +211,7 @@ def test_at_the_redrive_policy_s_limit_a_failed_photo_is_left_to_it(cloud, queue
         assert (event.attempt, run.source.most_attempts) == (2, 2)
         run.give_up(event)
         assert dead.comes_to((1, 0))
-        assert run.nothing()
+        assert run.drained(queue)
     assert dead.receive()[0]["MessageId"] == name
 
 
@@ -217,7 +221,7 @@ def test_a_photo_given_up_before_that_limit_goes_there_without_being_yielded(clo
     with Run(cloud.client("sqs"), queue.url) as run:
         run.give_up(run.next())
         assert dead.comes_to((1, 0))
-        assert run.nothing(0)
+        assert run.drained(queue)
 
 
 def test_a_photo_given_up_without_a_redrive_policy_is_deleted(cloud, queue):
@@ -234,7 +238,7 @@ def test_what_is_not_understood_goes_to_the_dead_letters(cloud, queue, body, cap
     queue.send(body)
     with Run(cloud.client("sqs"), queue.url) as run:
         assert dead.comes_to((1, 0))
-        assert run.nothing(0)
+        assert run.drained(queue)
     assert len([entry for entry in caplog.records if "not understood" in entry.message]) == 1
 
 
@@ -255,7 +259,7 @@ def test_of_a_message_that_is_half_understood_the_photos_are_worked_on(cloud, qu
         assert (event.path, event.attempt) == ("a.jpg", 2)
         run.ack(event)
         assert dead.comes_to((1, 0))
-        assert run.nothing(0)
+        assert run.drained(queue)
 
 
 def test_two_services_share_a_queue_and_nothing_is_done_twice(cloud, queue, bucket):
@@ -299,7 +303,7 @@ def test_where_there_are_no_credentials_the_variables_are_named(tmp_path, monkey
     monkeypatch.setenv("HOME", str(tmp_path))
     url = "https://sqs.eu-central-1.amazonaws.com/123456789012/photos"
     with pytest.raises(QueueUnavailable, match="set AWS_ACCESS_KEY_ID"):
-        Queue(connect(url), url).facts()
+        Queue(connect(url), url).attributes()
 
 
 def test_a_client_takes_its_region_from_the_queue_and_the_rest_from_the_environment(cloud, queue, monkeypatch):
