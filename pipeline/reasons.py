@@ -36,6 +36,7 @@ NOTES: Final = MappingProxyType(
         "needs_68": "restoration is unavailable with 5 landmarks; it needs the model with 68",
         "person_cut_off": "the photo ends inside the picture, and the person with it",
         "had_transparency": "transparent parts of the photo were filled with the background colour",
+        "damaged": "the picture's data looks damaged: compare the portrait with the photo",
         "profile_ignored": "the colour profile could not be used",
         "turned": "the photo lay on its side or head and was turned upright by its face",
         "frame_widened": "the frame was widened so that the oval does not cut the head",

@@ -1,23 +1,21 @@
 """Decoding: from bytes to an upright, opaque sRGB photo."""
 
-import io
 from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
-from pipeline.formats.jpeg import END_MARK, has_end_mark, jpeg_layout
 from pipeline.image.bit_depth import is_deep, scale_transparent_colour, to_8_bit
 from pipeline.image.colour import display_p3, is_grey, to_rgb, to_srgb
 from pipeline.image.decoder_errors import rejecting_decoder_errors
+from pipeline.image.jpeg import load_jpeg
 from pipeline.image.orientation import apply_orientation
 from pipeline.image.probe import check_size, open_photo
 from pipeline.types import Limits, Photo, Pixels
 
 Colour = tuple[int, int, int]
 
-_ONES: Final = b"\xff\0" * 64
 _BAND_ROWS: Final = 64  # rows; small enough for the processor's cache, 3x faster than a copy of the whole
 
 
@@ -36,7 +34,7 @@ def decode(
         inspect: Called with the opened, not yet decoded picture; what it raises passes through.
 
     Returns:
-        The photo, with the notes had_transparency, profile_ignored and first_frame_only as they apply.
+        The photo, with the notes damaged, had_transparency, profile_ignored and first_frame_only as they apply.
 
     Raises:
         PhotoRejected: As `probe`.
@@ -46,39 +44,28 @@ def decode(
         inspect(image)
     notes = ["first_frame_only"] if probed.frames > 1 else []
     with rejecting_decoder_errors(data, probed.format, limits):
-        image = _load(data, image, probed.format)
+        image, damaged = _load(data, image, probed.format)
         check_size(*image.size, limits)  # a HEIF's pixels may be more than its header says
         image, alpha, more = _to_opaque_srgb(image, probed.format, background)
         pixels = _to_array(image)
     grey = image.mode == "L" or is_grey(pixels)
     if grey and image.mode != "L":
         pixels = _to_array(image.convert("L"))
+    if damaged:
+        notes.append("damaged")
     return Photo(pixels, probed.format, grey, (*notes, *more), None if alpha is None else np.array(alpha, np.uint8))
 
 
-def _load(data: bytes, image: Image.Image, kind: str) -> Image.Image:
-    if kind == "JPEG" and not has_end_mark(data):
-        return _load_without_end_mark(data)
-    if kind == "PNG":
-        scale_transparent_colour(image)
+def _load(data: bytes, image: Image.Image, kind: str) -> tuple[Image.Image, bool]:
+    """The decoded picture, and whether its data looks damaged."""
     # XMP's copy of the orientation would turn a TIFF, and no other program follows it
     image.info.pop("xmp", None)
+    if kind == "JPEG":
+        return load_jpeg(data, image)
+    if kind == "PNG":
+        scale_transparent_colour(image)
     image.load()
-    return image
-
-
-def _load_without_end_mark(data: bytes) -> Image.Image:
-    """Some programs leave a JPEG's end mark out, and so does every interrupted copy.
-
-    Where only the mark is missing, it makes no difference whether ones come before it. With several scans or restart
-    marks that proves nothing, because decoders skip to the next of them.
-    """
-    if not jpeg_layout(data).simple:
-        raise OSError("image file is truncated")
-    marked, padded = (Image.open(io.BytesIO(data + more + END_MARK), formats=("JPEG",)) for more in (b"", _ONES))
-    if ImageChops.difference(marked, padded).getbbox() is not None:
-        raise OSError("image file is truncated")
-    return marked
+    return image, False
 
 
 def _to_opaque_srgb(
