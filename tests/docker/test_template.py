@@ -1,4 +1,4 @@
-"""The template for Lambda: what CloudFormation and SAM accept, and what README says of it."""
+"""The template for Lambda: what CloudFormation and SAM accept, and what sources/README.md says of its permissions."""
 
 import re
 import subprocess

@@ -7,7 +7,7 @@ from pipeline.models.catalog import REGISTRY
 
 README = Path(__file__).parents[2] / "pipeline" / "README.md"
 FREE = ("landmarks_5", "mmod", "u2net_human_seg")
-"""What the `-free` images hold; tests/test_images.py compares it."""
+"""The models in the `-free` images; tests/docker/test_images.py has the same list."""
 
 
 def row(card):

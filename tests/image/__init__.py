@@ -1,1 +1,1 @@
-"""`make image-check`: an image is built and run, and what README says of it is proved."""
+"""`make image-check`: an image is built and run, and what docker/README.md says of it is proved."""

@@ -1,4 +1,4 @@
-"""`make image-check`: builds an image, proves what README says of it, and names what could not be proved here."""
+"""`make image-check`: builds an image, proves what docker/README.md says of it, and lists what it could not prove."""
 
 import argparse
 import shlex
@@ -16,7 +16,7 @@ NO_GPU = "the GPU: there is none here, so everything ran on the CPU"
 
 
 def main():
-    """0 where all was proved that can be proved here; with `--publishable` all, but for a GPU that is not here."""
+    """The exit code. With `--publishable` it is 0 only if everything is proved; a missing GPU is allowed."""
     given = arguments()
     try:
         flags = surroundings.flags(given.variant, given.models, shlex.split(given.flags))
@@ -48,14 +48,14 @@ def arguments():
 
 
 def more(variant, gpu):
-    """Flags for `docker run`."""
+    """The flags for `docker run` that give the container a GPU, or tell it to do without."""
     if variant == "cpu":
         return ()
     return ("--gpus", "all") if gpu else ("--env", "FACECRAFT_DEVICE=cpu")
 
 
 def not_proved(image, given, flags, gpu):
-    """What differs from the image that README speaks of, as its own labels say."""
+    """What differs from the image that docker/README.md describes, read from the image's labels."""
     labels, lines = inspected(image)["Config"]["Labels"], []
     if labels["org.opencontainers.image.base.name"] != surroundings.argument(given.variant, "BASE"):
         lines.append(f"the pinned base: built on {labels['org.opencontainers.image.base.name']}")
@@ -71,7 +71,7 @@ def not_proved(image, given, flags, gpu):
 
 
 def prove(image, variant, flags, given, missing):
-    """Run each check, and say what it saw."""
+    """Run each check, and print what it saw."""
     say("build context", checks.the_context(image, variant))
     say("labels and defaults", checks.the_labels(image, variant))
     say("packages and models", checks.the_contents(image, variant))

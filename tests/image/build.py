@@ -21,7 +21,7 @@ def tag(variant, models):
 
 
 def build(variant, models, flags):
-    """Build and tag it, with docker's own progress on the screen."""
+    """Build and tag it; docker shows its own progress."""
     ended = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False)
     revision = ended.stdout.strip() or "unknown"
     named = {"VARIANT": variant, "MODELS": models, "VERSION": __version__, "REVISION": revision}
@@ -33,7 +33,7 @@ def build(variant, models, flags):
 
 
 def context():
-    """The files that a build is given, by a build that copies all of them."""
+    """The files of the build context, found by a build that copies all of them."""
     command = ["docker", "build", "--output", "type=tar,dest=-", "-f", "-", "."]
     ended = subprocess.run(command, input=ALL.encode(), capture_output=True, cwd=ROOT, check=False)
     proved(ended.returncode == 0, f"the context could not be listed: {ended.stderr.decode()[-500:]}")
@@ -42,7 +42,7 @@ def context():
 
 
 def refused(variant, flags, stage, words):
-    """Proved where a build of this stage fails, and says these words."""
+    """Proved if a build of this stage fails and prints these words."""
     ended = docker(
         "build", "--build-arg", f"VARIANT={variant}", *flags, "--target", stage, "-f", "docker/Dockerfile", ".",
         check=False,
@@ -52,12 +52,12 @@ def refused(variant, flags, stage, words):
 
 
 def present():
-    """The models that can be had here, verified."""
+    """The models that are here, verified."""
     return [row.card for row in inspect(REGISTRY, MODELS) if row.state == "ok" and row.card.name != "u2netp"]
 
 
 def copied(target, cards):
-    """A folder of these models, as links where they can be."""
+    """Fill a folder with these models, as hard links where that is possible."""
     for each in cards:
         place = target / each.file
         place.parent.mkdir(parents=True, exist_ok=True)

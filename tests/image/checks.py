@@ -1,4 +1,4 @@
-"""What README says of an image, one function each: it returns what was seen, or raises NotProvedError."""
+"""What docker/README.md says of an image, one function each: it returns what was seen, or raises NotProvedError."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ def the_labels(image, variant):
 
 
 def the_contents(image, variant):
-    """The service's packages at their versions, none of the tests', and models that are what they should be."""
+    """The service's packages at their pinned versions, none of the tests', and models with the right checksums."""
     facts = contents(image)
     service = service_pins(variant)
     tests = pins(TESTS).keys() - service.keys()
@@ -56,7 +56,7 @@ def contents(image):
 
 
 def absent(image):
-    """The models of the full set that are not in the image."""
+    """The models of the full set that the image lacks."""
     there = contents(image)["models"]
     return [each.name for each in REGISTRY if each.bundled and each.name not in there]
 
@@ -69,7 +69,7 @@ def no_cuda(image, variant):
 
 
 def a_wrong_model(variant, flags, folder):
-    """One wrong byte, and one missing model, in a folder that a build without them takes."""
+    """A build fails if the folder of models has one wrong byte, or lacks one model."""
     wrong, less = Path(folder) / "wrong", Path(folder) / "less"
     build.copied(wrong, build.present())
     build.with_a_wrong_byte(wrong)
@@ -84,13 +84,13 @@ def taken(folder, models):
 
 
 def no_index(variant, flags):
-    """PyTorch comes from where the build was told, or there is no image."""
+    """If PyTorch's index cannot be reached, the build fails instead of taking PyTorch from elsewhere."""
     build.refused(variant, [*flags, "--build-arg", f"TORCH_INDEX={AWAY}"], "builder", AWAY)
     return "the build fails"
 
 
 def a_portrait(image, variant, folder, user, *more):
-    """Through two mounted folders, confined; healthy, and drained when it is stopped."""
+    """A confined container makes a portrait between two mounted folders, is healthy, and drains when it is stopped."""
     with running(image, folder, user, *more) as container:
         container.drop(PORTRAIT)
         start = container.wait_ready()
@@ -104,14 +104,14 @@ def a_portrait(image, variant, folder, user, *more):
 
 
 def whole(container, report):
-    """Each output lies there and is what the report says."""
+    """Each output exists and has the checksum in its report."""
     for output in report["outputs"]:
         data = (container.outbox / output["name"]).read_bytes()
         proved(hashlib.sha256(data).hexdigest() == output["sha256"], f"{output['name']} is not what its report says")
 
 
 def states(container):
-    """A line for each process: its state, as /proc tells it."""
+    """A line for each process with its state, from /proc."""
     code = "import glob; print(*['\\n' + open(p).read().rsplit(') ')[1][0] for p in glob.glob('/proc/[0-9]*/stat')])"
     return container.within("python3", "-c", code).stdout
 
@@ -132,7 +132,7 @@ def drain(container):
 
 
 def the_size(image, variant):
-    """The whole, its layers of more than a megabyte from the base up, and the largest packages."""
+    """The total, the layers of more than a megabyte from the base up, and the largest packages."""
     shown = docker("history", "--no-trunc", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", image).stdout
     rows = [line.split("\t", 1) for line in shown.splitlines()]
     layers = [f"{int(size) / 1e6:,.0f} MB {what[:40]}" for size, what in reversed(rows) if int(size) > 10**6]

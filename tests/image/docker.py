@@ -1,4 +1,4 @@
-"""The `docker` command, and what was read with it."""
+"""Runs the `docker` command and reads its answers."""
 
 import json
 import subprocess
@@ -11,11 +11,11 @@ _LOOK_SECONDS = 0.5
 
 
 class NotProvedError(Exception):
-    """What README says of the image does not hold; the message says what was seen instead."""
+    """What docker/README.md says of the image is not true; the message says what was seen instead."""
 
 
 def docker(*arguments, check=True, given=None):
-    """Run it; NotProvedError with its last lines where it fails and `check` is set."""
+    """Run it. Raises NotProvedError with its last lines if it fails and `check` is set."""
     ended = subprocess.run(
         ["docker", *map(str, arguments)], input=given, capture_output=True, text=True, cwd=ROOT, check=False
     )
@@ -30,7 +30,7 @@ def inspected(name):
 
 
 def wait_until(seen, what, seconds):
-    """What `seen` gives, as soon as that is true; NotProvedError with `what` after so many seconds."""
+    """The first true value that `seen` returns. Raises NotProvedError with `what` after so many seconds."""
     pause, end = threading.Event(), time.monotonic() + seconds
     while time.monotonic() < end:
         if found := seen():

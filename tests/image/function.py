@@ -1,4 +1,4 @@
-"""The same image as a function of Lambda: in AWS' own emulator, confined, as a user that it does not know."""
+"""The image as a Lambda function: in AWS's own emulator, confined, as a user that it does not know."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ for _ in range(120):
 
 
 def a_function(image, folder, photo):
-    """One call with a photo in it; the emulator is mounted, since it is no part of the image."""
+    """One call with a photo in it. The emulator is mounted, because it is not part of the image."""
     emulator = shutil.copy(rie.fetch(), Path(folder) / "rie")
     mount = ("--mount", f"type=bind,source={emulator},target=/rie,readonly", "--entrypoint", "/rie")
     config = inspected(image)["Config"]

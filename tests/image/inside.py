@@ -1,4 +1,4 @@
-"""Runs inside the image, with its Python: what is in there, as JSON."""
+"""Runs inside the image, with its Python; prints what the image contains as JSON."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""What belongs in an image: the build context, and the pinned packages."""
+"""What belongs in an image: the build context and the pinned packages."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ _BESIDE = (
 
 
 def context_files():
-    """Every file that a build may see: the three packages, and what the Dockerfile copies beside them."""
+    """Every file that a build may see: the three packages, and the other files that the Dockerfile copies."""
     packages = [path for name in ("handler", "sources", "pipeline") for path in (ROOT / name).rglob("*")]
     code = [path for path in packages if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".md"]
     return sorted([*_BESIDE, *(path.relative_to(ROOT).as_posix() for path in code)])

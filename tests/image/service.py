@@ -1,4 +1,4 @@
-"""The image as a service: a container without network, rights and a disk to write on, with two folders mounted."""
+"""The image as a service: a container without network, capabilities or a writable disk, with two folders mounted."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ PORTRAITS = ROOT / "tests" / "portraits"
 
 
 class Running:
-    """A container of the image, its inbox (mounted for reading only) and its outbox."""
+    """A container of the image, its inbox (mounted read-only) and its outbox."""
 
     def __init__(self, name, folder):
         self.name, self.inbox, self.outbox = name, folder / "inbox", folder / "outbox"
@@ -26,7 +26,7 @@ class Running:
         shutil.copyfile(PORTRAITS / photo, self.inbox / (name or photo))
 
     def report(self, name):
-        """The photo's report, once it is there."""
+        """Wait for the photo's report, and return it."""
         self.wait_for_reports(1)
         return json.loads((self.outbox / "reports" / f"{name}.json").read_text())
 
@@ -59,7 +59,7 @@ class Running:
         wait_until(healthy, "Docker does not call it healthy", READY_SECONDS)
 
     def stop(self):
-        """Stop it as Docker does; its exit code and how many seconds it took."""
+        """Stop it with `docker stop`; returns its exit code and how many seconds it took."""
         began = time.monotonic()
         docker("stop", "--time", "120", self.name)
         return inspected(self.name)["State"]["ExitCode"], time.monotonic() - began

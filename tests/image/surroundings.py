@@ -1,4 +1,4 @@
-"""What a build can reach from here, and the build arguments that follow from it."""
+"""What a build can reach from here, and the build arguments that follow."""
 
 import re
 import tempfile
@@ -9,7 +9,7 @@ from pipeline.models.catalog import REGISTRY
 from tests.image.docker import ROOT, NotProvedError, docker
 
 STAND_IN = "python:3.11-slim"
-"""An image of this name that is here already serves where the pinned base cannot be had."""
+"""A local image of this name is used if the pinned base cannot be downloaded."""
 
 PYPI = "https://pypi.org/simple"
 
@@ -34,14 +34,14 @@ COPY --from=probe /answers /
 
 
 def argument(variant, name):
-    """The default of an argument of the Dockerfile: that of the variant's own stage, else the global one."""
+    """The default of a Dockerfile argument: from the variant's own stage, else the global one."""
     common, *stages = re.split(r"^FROM .* AS (\S+)$", (ROOT / "docker" / "Dockerfile").read_text(), flags=re.MULTILINE)
     own = dict(zip(stages[::2], stages[1::2], strict=True))[f"base-{variant}"]
     return re.search(rf"^ARG {name}=(\S+)$", own + common, re.MULTILINE)[1]
 
 
 def flags(variant, models, given):
-    """For `docker build`: what has to be told it here, then what the caller has `given`, which is stronger."""
+    """Flags for `docker build`: what this machine needs, then what the caller has `given`, which overrides it."""
     base, network = _base(variant, given)
     index = argument(variant, "TORCH_INDEX")
     sources = {each.url for each in REGISTRY if each.bundled}
@@ -57,7 +57,7 @@ def flags(variant, models, given):
 
 
 def _base(variant, given):
-    """The base image that can be had, and the flags with which its builds reach the network."""
+    """The base image that is available, and the flags with which its builds reach the network."""
     named, own = (re.search(words, " ".join(given)) for words in (r"\bBASE=(\S+)", r"--network[= ](\S+)"))
     here = docker("image", "inspect", STAND_IN, check=False).returncode == 0
     bases = (named[1],) if named else (argument(variant, "BASE"), *([STAND_IN] if here else []))
@@ -74,7 +74,7 @@ def _base(variant, given):
 
 
 def _answers(base, network, urls):
-    """Those of the addresses that answer in a build."""
+    """The addresses that answer from inside a build."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = {"BASE": base, "SALT": time.time_ns(), "URLS": " ".join(urls)}
         given = [each for name, value in arguments.items() for each in ("--build-arg", f"{name}={value}")]
