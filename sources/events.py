@@ -1,4 +1,4 @@
-"""Events, and the sources that yield them."""
+"""What a source yields, and what every source can do."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,16 +7,16 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """This photo, in this version, appeared. A path, never the bytes.
+    """A photo appeared, or changed. Holds its path, never its bytes.
 
     Attributes:
         uri: `file:///...` (percent-encoded) or `s3://bucket/key` (key decoded).
-        path: The photo's path below the inbox, with `/` between its parts.
+        path: Below the inbox, with `/` between its parts.
         version: Etag or versionId, or mtime and size.
         attempt: How often the source has yielded this photo, from 1.
-        receipt: The source's own.
-        queued_at: When the source learned of it, in seconds of the monotonic clock; None where it does not know.
-        source: Which source yielded it, named as in `FACECRAFT_SOURCES`.
+        receipt: For the source's own use.
+        queued_at: When the source learned of the photo, in seconds of the monotonic clock; None if unknown.
+        source: The source's name, as in `FACECRAFT_SOURCES`.
     """
 
     uri: str
@@ -29,18 +29,18 @@ class Event:
 
 
 class Source(Protocol):
-    """Yields events until it is stopped or exhausted; each is settled once, by `ack`, `retry` or `give_up`."""
+    """Yields events until it is stopped or exhausted. Each event is settled once: by `ack`, `retry` or `give_up`."""
 
     def __iter__(self) -> Iterator[Event]: ...
 
     def ack(self, event: Event) -> None:
-        """The photo is settled: done, skipped or rejected, and its report is durable."""
+        """The photo is done, skipped or rejected, and its report is durable."""
 
     def retry(self, event: Event, error: str, delay: float) -> None:
         """Yield the event again after `delay` seconds."""
 
     def give_up(self, event: Event) -> None:
-        """The attempts are used up, and the report says so. Where there is a place for such events they go there."""
+        """The attempts are used up, and the report says so. A queue with a dead-letter queue moves the event there."""
 
     def stop(self) -> None:
-        """Yield nothing more; what was yielded may still be settled."""
+        """Yield nothing more; events that were yielded may still be settled."""

@@ -1,4 +1,4 @@
-"""A source that lives in memory: for tests, and for whoever embeds the service."""
+"""A source in memory, for tests and for programs that embed the service."""
 
 import threading
 from collections import deque
@@ -9,9 +9,15 @@ from sources.events import Event
 
 
 class MemorySource:
-    """Yields what it was given; keeps what was settled, in order.
+    """Yields the events that it was given, and records in order how they were settled.
 
-    Delays of retries are noted, not waited for. The iteration ends when all is settled, or with `endless` at `stop`.
+    Retries are yielded at once; their delays are only recorded. The iteration ends when all events are settled, or with
+    `endless` at `stop`.
+
+    Attributes:
+        acked: Events that were acked.
+        retried: (event, error, delay) of each retry.
+        given_up: Events that were given up.
     """
 
     def __init__(self, events: Iterable[Event] = (), *, endless: bool = False) -> None:
@@ -29,25 +35,33 @@ class MemorySource:
             yield event
 
     def add(self, event: Event) -> None:
-        """Another photo appears."""
+        """Queue another event."""
         with self._changed:
             self._waiting.append(event)
             self._changed.notify_all()
 
     def held(self) -> list[Event]:
-        """What was yielded and is not settled."""
+        """Events that were yielded and are not settled."""
         with self._changed:
             return list(self._held)
 
     def ack(self, event: Event) -> None:
-        """ValueError if the event is not held."""
+        """Record it.
+
+        Raises:
+            ValueError: The event is not held.
+        """
         with self._changed:
             self._held.remove(event)
             self.acked.append(event)
             self._changed.notify_all()
 
     def retry(self, event: Event, error: str, delay: float) -> None:
-        """Yielded again at once, with the next attempt's number. ValueError if the event is not held."""
+        """Yield the event again at once, with the next attempt's number.
+
+        Raises:
+            ValueError: The event is not held.
+        """
         with self._changed:
             self._held.remove(event)
             self.retried.append((event, error, delay))
@@ -55,7 +69,11 @@ class MemorySource:
             self._changed.notify_all()
 
     def give_up(self, event: Event) -> None:
-        """ValueError if the event is not held."""
+        """Record it.
+
+        Raises:
+            ValueError: The event is not held.
+        """
         with self._changed:
             self._held.remove(event)
             self.given_up.append(event)

@@ -1,4 +1,4 @@
-"""Several sources as one: each event is settled where it came from, and no photo is in two pairs of hands."""
+"""Several sources as one. Each event is settled by its own source, and each photo is in progress at most once."""
 
 import threading
 from collections import deque
@@ -8,22 +8,22 @@ from typing import Final, Protocol
 
 from sources.events import Event, Source
 
-_PARKED: Final = 10
-"""Events of one source that may wait for their own photos; then it is not asked for more."""
+_MAX_PARKED: Final = 10
+"""Events of one source that may wait for their photo to be released; with more, the source is not asked again."""
 
 
 class Member(Source, Protocol):
-    """A source that can be one of several."""
+    """A source that can be merged with others."""
 
     @property
     def stopped(self) -> bool:
-        """Whether it was told to."""
+        """Whether `stop` was called."""
 
     def attached(self) -> str | None:
-        """None if events arrive, else why not and what to do."""
+        """None if events arrive, else why not and what to do. Never blocks."""
 
     def pending(self) -> int:
-        """Events known and not yet yielded, as far as it knows."""
+        """Events that wait to be yielded, as far as the source knows."""
 
     def close(self) -> None:
         """Stop, and join all threads."""
@@ -31,24 +31,25 @@ class Member(Source, Protocol):
 
 @dataclass(slots=True)
 class _Lane:
-    """One source: `ready` holds at most one event but for those that waited for their photo, which are in `parked`."""
+    """One source. `parked` events wait for their photo, which another event has in progress. `ready` holds at most one
+    event, besides those that were parked."""
 
     source: Member
     ready: deque[Event] = field(default_factory=deque)
     parked: list[Event] = field(default_factory=list)
-    over: bool = False
+    exhausted: bool = False
     crashed: bool = False
 
 
 class MergedSource:
-    """Takes turns. A source is asked for an event only while someone waits for one."""
+    """Round-robin over its sources. A source is asked for an event only while a consumer waits for one."""
 
     def __init__(self, sources: Sequence[Member]) -> None:
         self._lanes = [_Lane(source) for source in sources]
         self._threads = [threading.Thread(target=self._pump, args=(lane,), daemon=True) for lane in self._lanes]
         self._changed = threading.Condition()
-        self._waiting = 0
-        self._turn = 0
+        self._waiting_consumers = 0
+        self._last = 0
         self._owners: dict[str, _Lane] = {}
         self.stopped = False
 
@@ -60,48 +61,48 @@ class MergedSource:
         return self._events()
 
     def attached(self) -> str | None:
-        """What is in the way of the first source that has something in its way."""
+        """The trouble of the first source that has any; None without."""
         return next((trouble for lane in self._lanes if (trouble := lane.source.attached())), None)
 
     def pending(self) -> int:
-        """Events known and not yet yielded."""
+        """Events that wait to be yielded, here and in the sources."""
         with self._changed:
-            mine = sum(len(lane.ready) + len(lane.parked) for lane in self._lanes)
-        return mine + sum(lane.source.pending() for lane in self._lanes)
+            here = sum(len(lane.ready) + len(lane.parked) for lane in self._lanes)
+        return here + sum(lane.source.pending() for lane in self._lanes)
 
     def ack(self, event: Event) -> None:
-        """As its own source does."""
+        """Passed on to the event's own source."""
         try:
             self._owners[event.path].source.ack(event)
         finally:
-            self._let_go(event.path)
+            self._release(event.path)
 
     def retry(self, event: Event, error: str, delay: float) -> None:
-        """As its own source does."""
+        """Passed on to the event's own source."""
         try:
             self._owners[event.path].source.retry(event, error, delay)
         finally:
-            self._let_go(event.path)
+            self._release(event.path)
 
     def give_up(self, event: Event) -> None:
-        """As its own source does."""
+        """Passed on to the event's own source."""
         try:
             self._owners[event.path].source.give_up(event)
         finally:
-            self._let_go(event.path)
+            self._release(event.path)
 
     def stop(self) -> None:
-        """End the iteration; what no one has taken yet is given back to its source."""
+        """End the iteration; events that nobody has taken go back to their source."""
         with self._changed:
             self.stopped = True
-            left = [(lane, event) for lane in self._lanes for event in (*lane.ready, *lane.parked)]
+            untaken = [(lane, event) for lane in self._lanes for event in (*lane.ready, *lane.parked)]
             for lane in self._lanes:
                 for event in lane.ready:
                     del self._owners[event.path]
                 lane.ready.clear()
                 lane.parked.clear()
             self._changed.notify_all()
-        for lane, event in left:
+        for lane, event in untaken:
             _give_back(lane, event)
         for lane in self._lanes:
             lane.source.stop()
@@ -115,39 +116,35 @@ class MergedSource:
             if thread.ident is not None:
                 thread.join()
 
-    # What is yielded
-
     def _events(self) -> Iterator[Event]:
         while (event := self._next()) is not None:
             yield event
 
     def _next(self) -> Event | None:
         with self._changed:
-            self._waiting += 1
+            self._waiting_consumers += 1
             self._changed.notify_all()
             try:
-                while not self._over():
+                while not self._is_over():
                     if (event := self._take()) is not None:
                         return event
                     self._changed.wait()
             finally:
-                self._waiting -= 1
+                self._waiting_consumers -= 1
         return None
 
-    def _over(self) -> bool:
+    def _is_over(self) -> bool:
         if any(lane.crashed for lane in self._lanes):
             raise RuntimeError("A source ended unexpectedly: see the error above, then start again.")
-        return self.stopped or (not self._owners and all(lane.over for lane in self._lanes))
+        return self.stopped or (not self._owners and all(lane.exhausted for lane in self._lanes))
 
     def _take(self) -> Event | None:
         for _ in self._lanes:
-            self._turn = (self._turn + 1) % len(self._lanes)
-            if ready := self._lanes[self._turn].ready:
-                self._changed.notify_all()  # its source may be asked for the next one
+            self._last = (self._last + 1) % len(self._lanes)
+            if ready := self._lanes[self._last].ready:
+                self._changed.notify_all()  # the source may be asked for its next event
                 return ready.popleft()
         return None
-
-    # What is pulled
 
     def _pump(self, lane: _Lane) -> None:
         lane.crashed, crashed = False, True
@@ -158,14 +155,14 @@ class MergedSource:
             crashed = False
         finally:
             with self._changed:
-                lane.crashed, lane.over = crashed, True
+                lane.crashed, lane.exhausted = crashed, True
                 self._changed.notify_all()
 
     def _wanted(self, lane: _Lane) -> bool:
-        """Wait until someone waits for an event; False when it is over."""
+        """Wait until a consumer waits for an event and the lane has none; False once stopped."""
         with self._changed:
             while not self.stopped:
-                if self._waiting and not lane.ready and len(lane.parked) < _PARKED:
+                if self._waiting_consumers and not lane.ready and len(lane.parked) < _MAX_PARKED:
                     return True
                 self._changed.wait()
         return False
@@ -182,8 +179,8 @@ class MergedSource:
         if stopped:
             _give_back(lane, event)
 
-    def _let_go(self, path: str) -> None:
-        """The next event of the same photo has its turn, if one waits."""
+    def _release(self, path: str) -> None:
+        """The photo is free: its next parked event gets ready, if there is one."""
         with self._changed:
             del self._owners[path]
             for lane in self._lanes:
