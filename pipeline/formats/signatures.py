@@ -28,6 +28,8 @@ UNSUPPORTED_SIGNATURES: Final = (
     (b"\xff\x0a", "JPEG XL"),
     (b"II\xbc\x01", "JPEG XR"),
     (b"FUJIFILMCCD-RAW", "Fujifilm RAW"),
+    (b"II\x1a\0\0\0HEAPCCDR", "Canon RAW"),
+    (b"\0MRM", "Minolta RAW"),
     (b"IIU\0", "Panasonic RAW"),
     (b"IIRO", "Olympus RAW"),
     (b"IIRS", "Olympus RAW"),

@@ -30,7 +30,7 @@ class Probe:
 
     `format` is Pillow's name; a multi-picture JPEG (MPO) counts as JPEG with one frame. `width` and `height` are
     those of the stored pixels (HEIF: after the container's own rotation). `frames` is 2 for any number above 1 in GIF
-    and TIFF, where counting means rejecting_decoder_errors the whole file.
+    and TIFF, where counting means reading the whole file; a TIFF's thumbnails do not count.
     """
 
     format: str
@@ -51,11 +51,16 @@ def probe(data: bytes, limits: Limits) -> Probe:
 def open_photo(data: bytes, limits: Limits) -> tuple[Image.Image, Probe]:
     """The opened, not yet decoded picture beside its probe; raises as `probe` does."""
     kind = _detect_format(data, limits)
-    _check_structure(data, kind, limits)
+    page = check_tiff(data, limits.max_pixels) if kind == "TIFF" else None
+    if kind == "JPEG":
+        _check_jpeg(data)
     with rejecting_decoder_errors(data, kind, limits):
         image = Image.open(io.BytesIO(data), formats=(kind,))
+        if page is not None and page.index:
+            image.info.pop("icc_profile", None)  # the thumbnail's
+            image.seek(page.index)
         width, height = _stored_size(image)
-        frames = _frames(image, kind)
+        frames = _frames(image, kind) if page is None else 1 + page.more
     check_size(width, height, limits)
     return image, Probe(kind, width, height, frames)
 
@@ -81,11 +86,7 @@ def _detect_format(data: bytes, limits: Limits) -> str:
     raise PhotoRejected("not_an_image", f"it begins with {data[:8]!r}")
 
 
-def _check_structure(data: bytes, kind: str, limits: Limits) -> None:
-    if kind == "TIFF":
-        check_tiff(data, limits.max_pixels)
-    if kind != "JPEG":
-        return
+def _check_jpeg(data: bytes) -> None:
     layout = jpeg_layout(data)
     if layout.excessive:
         raise PhotoRejected("damaged", f"JPEG: more than {MAX_SCANS} scans or {MAX_SEGMENTS} segments")
@@ -103,4 +104,4 @@ def _frames(image: Image.Image, kind: str) -> int:
         return 1
     if not getattr(image, "is_animated", False):
         return 1
-    return 2 if kind in ("GIF", "TIFF") else int(getattr(image, "n_frames", 2))
+    return 2 if kind == "GIF" else int(getattr(image, "n_frames", 2))

@@ -18,6 +18,7 @@ pillow_heif.register_heif_opener(thumbnails=False)
 TESTS = Path(__file__).parents[2]
 PORTRAITS = TESTS / "portraits"
 BAD_INPUTS = TESTS / "bad-inputs"
+CASES = TESTS / "cases"
 LIMITS = Limits()
 LOSSLESS = [("PNG", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_deflate"}), ("WEBP", {"lossless": True})]
 
