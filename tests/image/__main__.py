@@ -83,6 +83,8 @@ def prove(image, variant, flags, given, missing):
     try:
         say("a wrong or missing model", checks.a_wrong_model(variant, flags, folder))
         say("PyTorch's index away", checks.no_index(variant, flags))
+        say("a wrong setting", checks.a_wrong_setting(image, variant))
+        say("read-only without /tmp", checks.without_a_temporary_folder(image, variant, folder))
         for user in ("1000", SOMEBODY):
             seen = checks.a_portrait(image, variant, folder, user, *given)
             say(f"read-only, offline, no rights, uid {user}", seen)

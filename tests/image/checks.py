@@ -3,17 +3,20 @@
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 from pipeline.models.catalog import REGISTRY, card
 from tests.image import build
-from tests.image.docker import ROOT, docker, inspected, proved
+from tests.image.docker import ROOT, docker, inspected, proved, wait_until
 from tests.image.lists import RESTORATION, TESTS, context_files, pins, service_pins
 from tests.image.service import CONFINED, running
 
 PORTRAIT = "astronaut.png"
 BATCH = 8
 LARGEST = 15
+ORPHAN_SECONDS = 10
+WRONG_USE = 2
 AWAY = "https://127.0.0.1:9/simple"
 INSIDE = (ROOT / "tests" / "image" / "inside.py").read_text()
 
@@ -46,6 +49,7 @@ def the_contents(image, variant):
     proved(found == {name: number for name, number in service.items() if name not in without}, f"packages: {found}")
     proved(not tests & facts["packages"].keys(), f"packages of tests: {tests & facts['packages'].keys()}")
     proved(set(facts["models"].values()) == {"ok"}, f"models: {facts['models']}")
+    proved(facts["uid"] == 1000, f"it runs as uid {facts['uid']}")
     proved(facts["telemetry_off"] == "1" and not facts["writable"], str(facts))
     return f"{len(facts['packages'])} packages; models {', '.join(facts['models'])}"
 
@@ -89,6 +93,29 @@ def no_index(variant, flags):
     return "the build fails"
 
 
+def a_wrong_setting(image, variant):
+    """`watch` ends with the exit code for wrong settings, and names the setting."""
+    ended = docker("run", "--rm", *CONFINED, "--env", "FACECRAFT_WORKERS=none", image, check=False)
+    proved(ended.returncode == WRONG_USE, f"exit code {ended.returncode}:\n{ended.stderr[-500:]}")
+    proved("FACECRAFT_WORKERS: 'none'" in ended.stderr, f"the setting is not named:\n{ended.stderr[-500:]}")
+    return f"exit code {ended.returncode}"
+
+
+def without_a_temporary_folder(image, variant, folder):
+    """`once` with a root that is read-only and no --tmpfs: nowhere to write but the outbox."""
+    own = Path(folder) / "without"
+    (own / "inbox").mkdir(parents=True)
+    (own / "outbox").mkdir()
+    (own / "outbox").chmod(0o777)  # whoever it runs as
+    shutil.copy(ROOT / "tests" / "portraits" / PORTRAIT, own / "inbox")
+    mounts = (f"type=bind,source={own}/inbox,target=/inbox,readonly", f"type=bind,source={own}/outbox,target=/outbox")
+    given = [each for mount in mounts for each in ("--mount", mount)]
+    docker("run", "--rm", "--read-only", "--network", "none", *given, image, "once", "/inbox", "/outbox")
+    outcome = json.loads((own / "outbox" / "reports" / f"{PORTRAIT}.json").read_text())["outcome"]
+    proved(outcome == "done", f"the photo is {outcome}")
+    return "`once` makes a portrait"
+
+
 def a_portrait(image, variant, folder, user, *more):
     """A confined container makes a portrait between two mounted folders, is healthy, and drains when it is stopped."""
     with running(image, folder, user, *more) as container:
@@ -98,7 +125,7 @@ def a_portrait(image, variant, folder, user, *more):
         proved(report["outcome"] == "done", f"{report['outcome']}: {report['reason']}")
         whole(container, report)
         container.wait_healthy()
-        proved("\nZ" not in states(container), "orphans stay zombies")
+        an_orphan_is_reaped(container)
         drained = drain(container)
     return f"ready in {start:.1f} s, healthy; {drained}"
 
@@ -110,10 +137,15 @@ def whole(container, report):
         proved(hashlib.sha256(data).hexdigest() == output["sha256"], f"{output['name']} is not what its report says")
 
 
-def states(container):
-    """A line for each process with its state, from /proc."""
-    code = "import glob; print(*['\\n' + open(p).read().rsplit(') ')[1][0] for p in glob.glob('/proc/[0-9]*/stat')])"
-    return container.within("python3", "-c", code).stdout
+def an_orphan_is_reaped(container):
+    """A process whose parent has ended leaves no zombie behind when it ends itself."""
+    orphan = container.within("sh", "-c", "sleep 3 > /dev/null & echo $!").stdout.strip()
+
+    def exists():
+        return container.within("test", "-e", f"/proc/{orphan}", check=False).returncode == 0
+
+    proved(exists(), "the orphan ended before it was seen")
+    wait_until(lambda: not exists(), f"the orphan {orphan} stays a zombie", ORPHAN_SECONDS)
 
 
 def drain(container):
