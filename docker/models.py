@@ -1,7 +1,7 @@
-"""Brings the models of an image to /models, every byte verified: `python models.py full`, `free` or `available`.
+"""Copies the models of an image to /models, each verified by its SHA-256: `python models.py full|free|available`.
 
-They come from /folder where something lies there, the build context of that name, else from the network by way of
-/cache. The build ends here where one is wrong or missing; `available` goes without what the service can go without.
+They come from /folder (the build context of that name) if it is not empty, else they are downloaded to /cache. The
+build fails here if a model is wrong or missing; `available` skips models that the service can run without.
 """
 
 import shutil
@@ -20,7 +20,7 @@ _NEVER_BUNDLED: Final = ("u2netp",)
 
 
 def names(models: str) -> tuple[str, ...]:
-    """The models of that set; none for `available`. ValueError where there is no such set."""
+    """The names of the models that a set must have; none for `available`. ValueError if there is no such set."""
     full = [each for each in REGISTRY if each.bundled]
     if models == "full":
         return tuple(each.name for each in full)
@@ -33,7 +33,7 @@ def names(models: str) -> tuple[str, ...]:
 
 
 def chosen(models: str, origin: Path) -> list[ModelCard]:
-    """The cards of what is to be copied from there, once it was verified."""
+    """The models to copy from a folder whose files were verified."""
     wanted = [card(name) for name in names(models)]
     there = [each for each in REGISTRY if each.name not in _NEVER_BUNDLED and (origin / each.file).exists()]
     best = [each for each in there if each.name != "u2net" or card("u2net_human_seg") not in there]
@@ -41,7 +41,11 @@ def chosen(models: str, origin: Path) -> list[ModelCard]:
 
 
 def bring(models: str, folder: Path = FOLDER, cache: Path = CACHE, target: Path = TARGET) -> int:
-    """0, or 1 where a model is wrong or missing: then nothing is copied."""
+    """Verify the models, then copy them.
+
+    Returns:
+        The exit code: 1 if a model is wrong or missing; then nothing is copied.
+    """
     wanted = names(models)
     origin, verify = (folder, run_verify) if any(folder.iterdir()) else (cache, run_fetch)
     if verify(wanted, origin):

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the service's packages into the active virtual environment, with uv. From the repository's root:
 #   docker/packages.sh LIST MODELS [INDEX]
-# LIST: requirements.txt or requirements-gpu.txt. MODELS: `free` leaves out face restoration, hence PyTorch.
-# INDEX: where PyTorch comes from; without it, the index of all other packages.
+# LIST: requirements.txt or requirements-gpu.txt. MODELS: `free` leaves out face restoration and so PyTorch.
+# INDEX: the index for PyTorch; by default the same as for all other packages.
 set -eu
 list=$1 models=$2 index=${3:-}
 

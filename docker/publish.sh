@@ -5,7 +5,7 @@ set -euo pipefail
 image=$1 version=$2
 shift 2
 if [[ $image != */* ]]; then
-  echo "make publish: IMAGE=$image is no repository of yours: make publish IMAGE=you/facecraft" >&2
+  echo "make publish: IMAGE=$image is not a repository of your own: make publish IMAGE=you/facecraft" >&2
   exit 2
 fi
 for tag in "$@"; do

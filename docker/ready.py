@@ -1,4 +1,4 @@
-"""The images' health check: exit code 0 where the service answers 200 to GET /ready. The answer is printed."""
+"""The images' health check: exit code 0 if the service answers 200 to GET /ready, else 1. Prints the answer."""
 
 import http.client
 import os
