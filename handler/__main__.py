@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="photos, done ones too, whose options have changed since they were processed",
     )
+    replay.set_defaults(wrong_use=replay.error)
     models = added["models"]
     models.add_argument("action", choices=("fetch", "verify", "list"), help="what to do")
     models.add_argument("names", nargs="*", metavar="NAME", help="only these models; `models list` shows the names")
@@ -122,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _selection(arguments: argparse.Namespace) -> Selection:
     """Exits with the usage if no option says which photos: it takes an explicit `--all` to put all of them back."""
     if not any((arguments.all, arguments.name, arguments.reason, arguments.outcome, arguments.recipe)):
-        parser().error("replay: say which photos, for example --reason no_face_detected, --name anna.jpg or --all")
+        arguments.wrong_use("say which photos, for example --reason no_face_detected, --name anna.jpg or --all")
     default = NOT_DONE | {"done"} if arguments.recipe else NOT_DONE
     outcomes = frozenset({arguments.outcome}) if arguments.outcome else default
     return Selection(outcomes, arguments.name, arguments.reason, arguments.recipe)

@@ -60,7 +60,7 @@ def once(inbox: str | Path | None, outbox: str | Path | None, sheet: Path | None
     settings = load(inbox=inbox, outbox=outbox)
     _prepare(settings, "ERROR" if settings.log_level in ("INFO", "WARNING") else settings.log_level)
     if isinstance(settings.inbox, Path) and not settings.inbox.is_dir():
-        raise SettingsError([f"{settings.inbox} is no folder; name one that holds photos, for example ./photos"])
+        raise SettingsError([f"{settings.inbox} is not a folder; name one that contains photos, for example ./photos"])
     target = _sheet_place(sheet, settings) if sheet else None
     began = time.monotonic()
     with Console() as console:
@@ -113,9 +113,9 @@ def check() -> int:
         print(f"note: {line}", file=sys.stderr)
     found = faults(settings)
     for line in found:
-        say(f"fault: {line}")
+        say(f"error: {line}")
     if not found:
-        say(f"well: the settings, and the models in {settings.models_dir}")
+        say(f"ok: settings, and models in {settings.models_dir}")
     return NOT_ALL_DONE if found else WELL
 
 
@@ -144,7 +144,7 @@ def replay(selection: Selection) -> int:
             say(f"{each.fate:<9} {printable(each.path)}: {printable(each.why)}")
         services = work.attempts.services()
     except OSError as error:
-        print(f"replay: {error}; put that right and repeat the command", file=sys.stderr)
+        print(f"replay: {error}; fix that and run the command again", file=sys.stderr)
         return WRONG_USE
     say(f"{counts['replay']} put back to work, {counts['waits']} waiting for their photos, {counts['left']} left")
     if counts["replay"] and not services:
@@ -157,7 +157,7 @@ def _with_folders(settings: Settings) -> Settings:
     folders = [place for place in (settings.inbox, settings.outbox) if isinstance(place, Path)]
     away = [folder for folder in folders if not folder.is_dir()]
     if away:
-        raise SettingsError([f"{folder} is not there; mount or make it, or name another folder" for folder in away])
+        raise SettingsError([f"{folder} does not exist; mount or create it, or name another folder" for folder in away])
     return settings
 
 
@@ -182,9 +182,9 @@ def _prepare(settings: Settings, level: str) -> None:
     try:
         settings.outbox.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise SettingsError([f"{settings.outbox} is no folder; name one for the results"]) from error
+        raise SettingsError([f"{settings.outbox} is not a folder; name one for the results"]) from error
     except OSError as error:
-        raise SettingsError([f"{settings.outbox} cannot be made ({error.strerror}); name another outbox"]) from error
+        raise SettingsError([f"{settings.outbox} cannot be created ({error.strerror}); name another outbox"]) from error
 
 
 def _warn(settings: CommonSettings) -> None:

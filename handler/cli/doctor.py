@@ -51,7 +51,7 @@ class Doctor:
         try:
             return self._by_place(path) or self._by_look(path or "")
         except (OSError, Conflict) as error:
-            return Verdict(False, f"cannot be told: {error}; check disks, mounts and permissions")
+            return Verdict(False, f"cannot be checked: {error}; check disks, mounts and permissions")
 
     def _below(self, file: str) -> str | None:
         """The path below the inbox; None for what lies elsewhere."""
@@ -67,9 +67,9 @@ class Doctor:
     def _by_place(self, path: str | None) -> Verdict | None:
         for folder in (self._settings.inbox, self._settings.outbox):
             if isinstance(folder, Path) and not folder.is_dir():
-                return Verdict(False, f"nothing happens: {folder} is not there; mount or make it")
+                return Verdict(False, f"{folder} does not exist; mount or create it")
         if path is None:
-            return Verdict(False, f"lies outside of the inbox {self._root}: nothing looks there")
+            return Verdict(False, f"is outside the inbox {self._root}, so it is not processed")
         if why := why_ignored(path):
             photo = photo_of(path)
             return Verdict(False, f"is ignored: {why}{f', the options of {photo}' if photo else ''}")
@@ -97,7 +97,7 @@ class Doctor:
         if report is None or report.get("outcome") != "done":
             return Verdict(False, "is not there")
         moved = moved_to(self._outbox, path, report)
-        return Verdict(True, f"is done and {f'was moved to {moved}' if moved else 'gone'}; {self._report(path)}")
+        return Verdict(True, f"is done and {f'was moved to {moved}' if moved else 'gone'}; see {self._report(path)}")
 
     def _job(self, path: str, report: Report | None) -> Job:
         settings = self._settings
@@ -105,16 +105,17 @@ class Doctor:
         return Job(self._inbox, path, base, settings.presets, limits, done_checksums(report))
 
     def _settled(self, path: str, report: Report) -> Verdict:
-        again = f"`facecraft replay --name {shlex.quote(path)}`"
-        why = f"{report.get('reason')}: {report.get('hint')} {self._report(path)}; {again} tries it again"
+        again = f"facecraft replay --name {shlex.quote(path)}"
+        hint = str(report.get("hint")).removesuffix(".")
+        why = f"{report.get('reason')}: {hint}. See {self._report(path)}. To try again: `{again}`"
         if report.get("outcome") == "rejected":
             return Verdict(False, f"was rejected: {why}")
         if report.get("outcome") == "failed":
             return Verdict(False, f"failed, {self._attempt(report.get('attempt'))}: {why}")
         if self._replay.is_made_as_now(path, report):
-            return Verdict(True, f"is done; {self._report(path)}")
+            return Verdict(True, f"is done; see {self._report(path)}")
         other = "is done, with other options than it would have now"
-        return Verdict(True, f"{other}; {self._report(path)}; {again[:-1]} --recipe` does it anew")
+        return Verdict(True, f"{other}; see {self._report(path)}; `{again} --recipe` makes it again")
 
     def _unripe(self, path: str, snapshot: FileSnapshot) -> Verdict | None:
         """Whether it waits for quiet; a service measures that from its own first look."""
@@ -122,7 +123,7 @@ class Doctor:
         wanted = self._settings.settle_seconds
         if still >= wanted or self._is_complete(path):
             return None
-        return Verdict(True, f"may still be being written: it is taken when it has not changed for {wanted:g} s")
+        return Verdict(True, f"may be incomplete: it will be processed once it has not changed for {wanted:g} s")
 
     def _is_complete(self, path: str) -> bool:
         try:
@@ -135,7 +136,7 @@ class Doctor:
             case Rejected(reason, hint):
                 return Verdict(False, f"will be rejected: {reason}: {hint}")
             case Failed("changed"):
-                return Verdict(True, "is being written just now: it is taken when it rests")
+                return Verdict(True, "is being written: it will be processed once it stops changing")
             case Failed(reason, error) if reply.counts:
                 return Verdict(False, f"will fail: {reason}: {error.strip().splitlines()[-1]}")
         return None
@@ -144,20 +145,20 @@ class Doctor:
         if marker and marker.attempts >= self._settings.max_attempts:
             return Verdict(False, f"will be reported as failed: {marker.reason}, {self._attempt(marker.attempts)}")
         if marker and marker.attempts:
-            said = f"is tried again: {marker.reason}, {self._attempt(marker.attempts)} did not end well"
+            said = f"is tried again: {marker.reason}, {self._attempt(marker.attempts)} failed"
         elif marker:
             said = "was in work when a service died, and is tried again, alone"
         elif report and REPLAY in report:
             said = "was put back to work and will be processed"
         else:
             said = "has changed since its report and will be processed" if report else "will be processed"
-        return Verdict(True, said if self._attempts.services() else f"{said} when a service runs: none does just now")
+        return Verdict(True, said if self._attempts.services() else f"{said} when a service runs: none is running")
 
     def _attempt(self, number: object) -> str:
         return f"attempt {number} of {self._settings.max_attempts}"
 
     def _report(self, path: str) -> str:
-        return f"see {self._settings.outbox}/{report_path(path)}"
+        return f"{self._settings.outbox}/{report_path(path)}"
 
 
 def _is_about(report: Report, reply: Reply) -> bool:

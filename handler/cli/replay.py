@@ -80,7 +80,7 @@ class Replay:
             self.attempts.done(path)  # what is left of it must not count against the new attempts
             writer.replay(path, report, replaces=version)
         except Conflict:
-            return Replayed(path, "left", "a service has just settled it anew")
+            return Replayed(path, "left", "a service has just processed it again")
         if store is self._outbox:
             return Replayed(path, "waits", f"copy {place} from the outbox back into the inbox")
         return Replayed(path, "replay", str(report.get("reason") or report["outcome"]))

@@ -48,7 +48,7 @@ class SettingsError(Exception):
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
-        super().__init__("\n".join(["The settings are not right:", *(f"  {line}" for line in lines)]))
+        super().__init__("\n".join(["Invalid settings:", *(f"  {line}" for line in lines)]))
 
 
 class _Given(NamedTuple):
@@ -176,7 +176,7 @@ def _explain(fault: dict[str, Any], given: Mapping[str, _Given], kind: type[Comm
     name, value = given.get(field, _Given(PREFIX + field.upper(), None))
     example = f"; for example {name}={_about(field, kind).example}" if field in kind.model_fields else ""
     if fault["type"] == "missing":
-        return [f"{name} is required{example}, or give both folders on the command line"]
+        return [f"{name} is required{example}"]
     if isinstance(cause, PresetsError):
         return [f"{name}: {line}" for line in cause.lines]
     if isinstance(cause, OptionError):

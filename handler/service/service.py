@@ -39,7 +39,7 @@ from sources.stores.location import store_at
 from sources.stores.s3 import S3Store
 
 _TICK: Final = 0.2
-_NOT_BEGUN: Final = "the service could not begin: see the error in the log, then start it again"
+_NOT_BEGUN: Final = "the service could not start: see the error in the log, then start it again"
 
 
 class Service:

@@ -16,11 +16,11 @@ Ended = Literal["done", "failed", "timed_out", "throttled", "refused"]
 _STAGE_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _WAIT_SECONDS: Final = (0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200, 43_200)
 _HELP: Final[Mapping[Counted, str]] = {
-    "watch_overflows": "Times that the watcher lost events and a rescan made good for it",
-    "rescan_found": "Photos that a rescan found and no event had told of",
-    "ignored": "Things in the inbox that are no photos and were left alone",
-    "worker_deaths": "Worker processes that died or were ended for exceeding their time",
-    "expired": "Files of portraits that were deleted for their age",
+    "watch_overflows": "Times that the watcher lost events and a rescan made up for them",
+    "rescan_found": "Photos that a rescan found and no event announced",
+    "ignored": "Files and folders in the inbox that are not photos and were ignored",
+    "worker_deaths": "Worker processes that died or were killed at their timeout",
+    "expired": "Portrait files that were deleted because of their age",
 }
 
 
@@ -38,10 +38,10 @@ class Metrics:
             "facecraft_processing_seconds", "Time per stage", ["stage"], buckets=_STAGE_SECONDS, registry=registry
         )
         self._wait = Histogram(
-            "facecraft_queue_wait_seconds", "Time from event to work", buckets=_WAIT_SECONDS, registry=registry
+            "facecraft_queue_wait_seconds", "Time from event to processing", buckets=_WAIT_SECONDS, registry=registry
         )
-        self._inflight = Gauge("facecraft_inflight", "Photos in work", registry=registry)
-        self._pending = Gauge("facecraft_pending", "Photos known and waiting", registry=registry)
+        self._inflight = Gauge("facecraft_inflight", "Photos being processed", registry=registry)
+        self._pending = Gauge("facecraft_pending", "Photos waiting to be processed", registry=registry)
         self._success = Gauge(
             "facecraft_last_success_timestamp_seconds",
             "When a portrait was last finished",
@@ -53,7 +53,7 @@ class Metrics:
         self._calling = Gauge("facecraft_invocations_inflight", "Calls that run or wait", registry=registry)
         self._call_time = Histogram(
             "facecraft_invocation_seconds",
-            "Time of a call, with waiting",
+            "Duration of a call, including waiting",
             buckets=_STAGE_SECONDS,
             registry=registry,
         )

@@ -180,11 +180,11 @@ class Verified:
 
 
 def card(name: str) -> ModelCard:
-    """The card of that name; ModelError names the known ones."""
+    """The card of that name; ModelError lists the names."""
     for known in REGISTRY:
         if known.name == name:
             return known
-    raise ModelError(f"{name!r} is no model's name. Known: {', '.join(each.name for each in REGISTRY)}.")
+    raise ModelError(f"{name!r} is not a model. Models: {', '.join(each.name for each in REGISTRY)}.")
 
 
 def locate(models_dir: Path, wanted: ModelCard, overrides: Mapping[str, Path] = NO_OVERRIDES) -> Path:

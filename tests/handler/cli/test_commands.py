@@ -153,7 +153,7 @@ def test_settings_that_are_not_right_are_told_in_one_block(environ, command):
 
     assert (ended.returncode, ended.stdout) == (2, "")
     first, *faults = ended.stderr.splitlines()
-    assert first == "facecraft: The settings are not right:"
+    assert first == "facecraft: Invalid settings:"
     assert len(faults) == 2
     assert "FACECRAFT_WIDHT is not a setting" in ended.stderr
     assert "FACECRAFT_PORT: 'x' is not a whole number" in ended.stderr
@@ -204,7 +204,7 @@ def test_check_names_the_fault_and_its_fix(environ):
     ended = run("check", environ=environ | {"FACECRAFT_DEBUG": "1"})
 
     assert ended.returncode == 1
-    assert ended.stdout.startswith("fault: ")
+    assert ended.stdout.startswith("error: ")
     assert "run `facecraft models fetch" in ended.stdout
     assert ended.stderr == "note: FACECRAFT_DEBUG has no effect: the HTTP API it belonged to is not built\n"
 
@@ -233,4 +233,4 @@ def test_an_unknown_model_is_told_with_the_known_names(environ):
     ended = run("models", "verify", "u3net", environ=environ)
 
     assert ended.returncode == 2
-    assert "'u3net' is no model's name. Known: landmarks_68," in ended.stderr
+    assert "'u3net' is not a model. Models: landmarks_68," in ended.stderr

@@ -52,7 +52,7 @@ def test_without_a_service_it_says_what_it_waits_for(desk):
     desk.photo("anna.jpg", PHOTO)
     end(desk)
 
-    assert say(desk, "anna.jpg") == Verdict(True, "will be processed when a service runs: none does just now")
+    assert say(desk, "anna.jpg") == Verdict(True, "will be processed when a service runs: none is running")
 
 
 def test_a_file_may_be_named_from_here_from_the_inbox_or_through_a_link(desk, monkeypatch, tmp_path):
@@ -107,8 +107,8 @@ def test_a_socket_is_told_as_what_it_is(desk, monkeypatch):
 def test_what_lies_elsewhere_or_nowhere(desk, tmp_path):
     (tmp_path / "anna.jpg").write_bytes(PHOTO)
 
-    assert "outside of the inbox" in say(desk, tmp_path / "anna.jpg").text
-    assert "outside of the inbox" in say(desk, desk.inbox.root).text
+    assert "is outside the inbox" in say(desk, tmp_path / "anna.jpg").text
+    assert "is outside the inbox" in say(desk, desk.inbox.root).text
     assert say(desk, "anna.jpg") == Verdict(False, "is not there")
 
 
@@ -118,14 +118,14 @@ def test_a_folder_that_is_not_mounted_is_the_reason(desk, folder, tmp_path):
     (tmp_path / folder).rename(tmp_path / "away")
 
     verdict = say(desk, "anna.jpg")
-    assert verdict == Verdict(False, f"nothing happens: {tmp_path / folder} is not there; mount or make it")
+    assert verdict == Verdict(False, f"{tmp_path / folder} does not exist; mount or create it")
 
 
 def test_a_file_that_is_still_written_is_waited_for(desk):
     desk.photo("anna.jpg", PHOTO[:-500])
 
     assert say(desk, "anna.jpg", SETTLE_SECONDS="3600") == Verdict(
-        True, "may still be being written: it is taken when it has not changed for 3600 s"
+        True, "may be incomplete: it will be processed once it has not changed for 3600 s"
     )
     desk.photo("anna.jpg", PHOTO)
     assert say(desk, "anna.jpg", SETTLE_SECONDS="3600") == Verdict(True, "will be processed")
@@ -165,7 +165,7 @@ def test_a_done_photo_is_told_with_its_report_and_whether_its_options_still_hold
     assert say(desk, "sales/anna.jpg", DEFAULT_WIDTH="700") == Verdict(
         True,
         f"is done, with other options than it would have now; see {report}; "
-        "`facecraft replay --name sales/anna.jpg --recipe` does it anew",
+        "`facecraft replay --name sales/anna.jpg --recipe` makes it again",
     )
 
 
@@ -182,8 +182,10 @@ def test_a_rejected_photo_is_told_with_what_to_do(desk):
 
     verdict = say(desk, "my cat.jpg")
     assert not verdict.well
-    assert verdict.text.startswith("was rejected: no_face_detected: No face was found: send")
-    assert verdict.text.endswith("`facecraft replay --name 'my cat.jpg'` tries it again")
+    assert verdict.text == (
+        "was rejected: no_face_detected: No face was found: send a photo that shows one face from the front, well lit. "
+        f"See {desk.outbox.root}/reports/my cat.jpg.json. To try again: `facecraft replay --name 'my cat.jpg'`"
+    )
 
 
 def test_a_blocked_name_is_told(desk):
@@ -200,8 +202,7 @@ def test_failures_are_told_with_the_attempts_that_are_left(desk):
         said.append(say(desk, "anna.jpg"))
 
     assert said[:2] == [
-        Verdict(True, f"is tried again: processing_crashed, attempt {number} of 3 did not end well")
-        for number in (1, 2)
+        Verdict(True, f"is tried again: processing_crashed, attempt {number} of 3 failed") for number in (1, 2)
     ]
     assert (said[2].well, said[2].text.split(":")[:2]) == (False, ["failed, attempt 3 of 3", " processing_crashed"])
     assert say(desk, "anna.jpg", MAX_ATTEMPTS="5").text.startswith("failed, attempt 3 of 5")
@@ -293,7 +294,7 @@ def test_the_command_says_one_line_a_file_and_whether_all_is_well(desk, tmp_path
     both = run("doctor", desk.inbox.root / "an\nna.jpg.part", "anna.jpg", environ=environ)
 
     assert (one.returncode, one.stderr, both.returncode, both.stderr) == (0, "", 1, "")
-    assert one.stdout == "anna.jpg will be processed when a service runs: none does just now\n"
+    assert one.stdout == "anna.jpg will be processed when a service runs: none is running\n"
     assert both.stdout.splitlines() == [
         f"{desk.inbox.root}/an\\nna.jpg.part is ignored: temporary (*.part)", one.stdout.rstrip()
     ]  # fmt: skip

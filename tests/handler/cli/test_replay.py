@@ -149,7 +149,7 @@ def test_what_was_settled_anew_meanwhile_is_left(settled):
     work.attempts = Overtaken(settled.outbox)
 
     (each,) = work.run(Selection(name="dog.jpg"))
-    assert (each.fate, each.why) == ("left", "a service has just settled it anew")
+    assert (each.fate, each.why) == ("left", "a service has just processed it again")
     assert "replay" not in settled.report("dog.jpg")
 
 
@@ -233,13 +233,15 @@ def test_without_an_outbox_nothing_is_done(environ, settled, capsys):
     settled.outbox.root.rename(settled.outbox.root.with_name("away"))
 
     assert main(["replay", "--all"]) == commands.WRONG_USE
-    assert "out is not there; mount or make it" in capsys.readouterr().err
+    assert "out does not exist; mount or create it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["--reason", "ugly"], ["--outcome", "fine"]])
-def test_wrong_use_names_what_is_known(environ, arguments, capsys):
+def test_wrong_use_prints_the_usage_of_replay(environ, arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(["replay", *arguments])
 
     assert end.value.code == commands.WRONG_USE
-    assert "for example" in (said := capsys.readouterr().err) or "choose from" in said
+    said = capsys.readouterr().err
+    assert said.startswith("usage: facecraft replay ")
+    assert "for example" in said or "choose from" in said

@@ -46,7 +46,7 @@ def test_folder_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_unknown_name_is_refused(tmp_path: Path):
-    with pytest.raises(ModelError, match="'nope' is no model's name"):
+    with pytest.raises(ModelError, match="'nope' is not a model"):
         run_fetch(["nope"], tmp_path)
 
 

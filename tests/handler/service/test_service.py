@@ -272,8 +272,8 @@ def test_once_with_closed_or_full_stdout_processes_all_photos(folders, models_di
 
 @pytest.mark.parametrize(("inbox", "outbox", "said"), [
     ("in", "in/out", "overlap"),
-    ("nowhere", "out", "nowhere is no folder; name one that holds photos"),
-    ("in", "/proc/facecraft", "cannot be made"),
+    ("nowhere", "out", "nowhere is not a folder; name one that contains photos"),
+    ("in", "/proc/facecraft", "cannot be created"),
     ("in", "/proc/self", "make it writable"),
 ])  # fmt: skip
 def test_once_with_wrong_folders_names_them_and_exits_with_2(folders, tmp_path, models_dir, inbox, outbox, said):

@@ -49,7 +49,7 @@ def test_every_card_is_complete(each: ModelCard):
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ModelError, match=r"'unet' is no model's name.*u2netp"):
+    with pytest.raises(ModelError, match=r"'unet' is not a model.*u2netp"):
         card("unet")
 
 
