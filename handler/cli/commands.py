@@ -15,10 +15,11 @@ from handler.config.load import SettingsError, load, load_common
 from handler.config.settings import CommonSettings, Settings
 from handler.http.server import ServerThread, make_app
 from handler.models import fetch
-from handler.models.select import faults
+from handler.models.select import check as check_models
 from handler.service.service import Service
 from handler.telemetry import log
 from handler.telemetry.terminal import printable, say
+from pipeline.errors import ModelError
 from sources.stores import aws
 from sources.stores.location import store_at
 
@@ -107,16 +108,19 @@ def _write_sheet(target: Path, settings: Settings, seconds: float, console: Cons
 
 
 def check() -> int:
-    """Settings and models, with the fix for each fault."""
+    """Check settings and models; print each error, and each model that is replaced or unavailable, with the fix."""
     settings = load_common()
     for line in settings.warnings:
         print(f"note: {line}", file=sys.stderr)
-    found = faults(settings)
-    for line in found:
-        say(f"error: {line}")
-    if not found:
-        say(f"ok: settings, and models in {settings.models_dir}")
-    return NOT_ALL_DONE if found else WELL
+    try:
+        warnings = check_models(settings)
+    except ModelError as error:
+        say(f"error: {error}")
+        return NOT_ALL_DONE
+    for line in warnings:
+        say(f"warning: {line}")
+    say(f"ok{', with the warnings above' if warnings else ''}: settings, and models in {settings.models_dir}")
+    return WELL
 
 
 def doctor(files: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """Which models the settings ask for, verified."""
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from handler.config.settings import CommonSettings
@@ -66,7 +67,9 @@ def _restorer(settings: CommonSettings, landmarks: str) -> tuple[Verified | None
 def _unrestorable(settings: CommonSettings, landmarks: str) -> str:
     """What is missing and the fix; a model that is there but wrong is an error of its own."""
     if landmarks != "landmarks_68":
-        return "restoration needs the 68 landmarks (needs_68): run `facecraft models fetch landmarks_68`."
+        chosen = settings.landmarks != "auto"
+        fix = "set FACECRAFT_LANDMARKS to auto or 68" if chosen else "run `facecraft models fetch landmarks_68`"
+        return f"it needs the 68 landmarks (needs_68): {fix}."
     if _there(settings, "codeformer"):
         return ""
     path = locate(settings.models_dir, card("codeformer"), settings.model_files())
@@ -82,14 +85,35 @@ def _if_present(settings: CommonSettings, name: str) -> Verified | None:
     return verified(settings.models_dir, name) if _there(settings, name) else None
 
 
-def faults(settings: CommonSettings) -> list[str]:
-    """What is wrong with the models, one line each, with the fix; empty where all is well."""
-    try:
-        build_model_set(settings)
-        _check_device(settings.device)
-    except ModelError as error:
-        return [str(error)]
-    return []
+def check(settings: CommonSettings) -> list[str]:
+    """Verifies the models and the device, as the start of a service does.
+
+    Returns:
+        One line with the fix for each model that is replaced or unavailable although the service can start.
+
+    Raises:
+        ModelError: The service cannot start; with the fix.
+    """
+    model_set = build_model_set(settings)
+    _check_device(settings.device)
+    return list(_shortcomings(settings, model_set))
+
+
+def _shortcomings(settings: CommonSettings, model_set: ModelSet) -> Iterator[str]:
+    if settings.landmarks == "auto" and model_set.landmarks.card.name != "landmarks_68":
+        yield _missing("landmarks_68", f"{model_set.landmarks.card.name} is used instead")
+    if model_set.cutout.card.name != "u2net_human_seg":
+        yield _missing("u2net_human_seg", f"{model_set.cutout.card.name} is used instead")
+    if model_set.mmod is None:
+        yield _missing("mmod", "faces that the first detector misses are not found")
+    if settings.restore != "off" and model_set.restorer is None:
+        yield f"restoration is unavailable: {model_set.unrestored}"
+    if model_set.restorer and model_set.identity is None:
+        yield _missing("identity", "restored faces are not compared with the photo's")
+
+
+def _missing(name: str, consequence: str) -> str:
+    return f"{name} is missing, {consequence}: run `facecraft models fetch {name}`."
 
 
 def _check_device(device: str) -> None:

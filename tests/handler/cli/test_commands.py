@@ -220,6 +220,39 @@ def test_check_of_a_damaged_model_names_its_sum_or_size(environ, tmp_path, model
     assert "11 bytes instead of 99,693,937" in ended.stdout
 
 
+def _models(folder, models_dir, *files):
+    """A models folder with these files alone."""
+    for file in files:
+        (folder / file).symlink_to(models_dir / file)
+    return environment(folder)
+
+
+def test_check_with_replaced_and_unavailable_models_names_each_with_its_fix(tmp_path, models_dir):
+    ended = run("check", environ=_models(tmp_path, models_dir, "shape_predictor_5_face_landmarks.dat", "u2net.onnx"))
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    fetch = "run `facecraft models fetch"
+    assert ended.stdout.splitlines() == [
+        f"warning: landmarks_68 is missing, landmarks_5 is used instead: {fetch} landmarks_68`.",
+        f"warning: u2net_human_seg is missing, u2net is used instead: {fetch} u2net_human_seg`.",
+        f"warning: mmod is missing, faces that the first detector misses are not found: {fetch} mmod`.",
+        f"warning: restoration is unavailable: it needs the 68 landmarks (needs_68): {fetch} landmarks_68`.",
+        f"ok, with the warnings above: settings, and models in {tmp_path}",
+    ]
+
+
+def test_check_with_models_that_the_settings_choose_does_not_warn_of_them(tmp_path, models_dir):
+    files = ("shape_predictor_5_face_landmarks.dat", "mmod_human_face_detector.dat", "u2net.onnx")
+    ours = {"FACECRAFT_LANDMARKS": "5", "FACECRAFT_RESTORE": "off"}
+    ended = run("check", environ=_models(tmp_path, models_dir, *files) | ours)
+
+    assert ended.returncode == 0
+    assert [line.split()[:2] for line in ended.stdout.splitlines()] == [
+        ["warning:", "u2net_human_seg"],
+        ["ok,", "with"],
+    ]
+
+
 def test_models_list_shows_what_is_missing(environ):
     ended = run("models", "list", "u2net", "mmod", environ=environ)
 
