@@ -86,7 +86,7 @@ class Doctor:
         marker, in_work = self._attempts.find(path)
         if marker and in_work:
             return Verdict(True, f"is in work now, {self._attempt(marker.attempts + 1)}")
-        reply = child.answered(self._job(path, report), _foreseen)
+        reply = child.with_photo(self._job(path, report), _foreseen)
         if report and _is_about(report, reply):
             return self._settled(path, report)
         return self._unripe(path, snapshot) or self._foretold(reply) or self._awaited(report, marker)

@@ -45,8 +45,6 @@ class Pool(Protocol):
 
     def run(self, job: Job) -> Reply: ...
 
-    def look(self, job: Job) -> Reply: ...
-
 
 @dataclass(frozen=True, slots=True)
 class _Task:
@@ -289,7 +287,7 @@ class Process:
     def _look(self, task: _Task) -> PhotoVersion:
         """What a report can say about the content of a photo that could not be processed."""
         try:
-            return self.pool.look(self._job(task)).seen
+            return self.pool.run(replace(self._job(task), version_only=True)).seen
         except (WorkerDied, WorkerTimedOut):
             return UNREAD
 

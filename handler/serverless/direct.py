@@ -107,7 +107,7 @@ class Inline:
         try:
             return self.pool.run(replace(job, base=invoked(self.base, options)))
         except PhotoRejected as wrong:
-            read = child.look(job)
+            read = child.read_version(job)
             return Rejected(wrong.reason, wrong.hint, seen=read.seen) if isinstance(read, Skipped) else read
         except PoolUnavailable as error:
             raise FunctionError("RetryLater", f"{error}: call again") from error

@@ -20,8 +20,8 @@ from handler.processing.process import Process
 from handler.serverless.function import LambdaFunction
 from handler.serverless.invocation import Answer, Invocation
 from handler.telemetry import log
-from handler.workers.in_process import InProcess, load_at_once
-from handler.workers.process import Loaded
+from handler.workers.in_process import InProcess, load_in_process
+from handler.workers.process import Handler
 from sources.stores import aws
 from sources.stores.s3 import S3Store
 
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 class LambdaRuntime:
     """Loads the models, and answers one call after the other. Nothing that a call brings is kept for the next one."""
 
-    def __init__(self, settings: LambdaSettings, load: Callable[[LambdaSettings], Loaded] = load_at_once) -> None:
+    def __init__(self, settings: LambdaSettings, load: Callable[[LambdaSettings], Handler] = load_in_process) -> None:
         """ModelError or AwsSettingsError, with the fix."""
         log.setup(settings.log_level)
         for line in settings.warnings:

@@ -28,8 +28,7 @@ from handler.service.recovery import Recovery
 from handler.service.sources import Bucket, Queue, SourceSet, from_folder
 from handler.telemetry.metrics import Counted, Metrics
 from handler.workers import child
-from handler.workers.pool import ModelPool
-from handler.workers.process import Load
+from handler.workers.pool import LoadModels, ModelPool, PoolLane
 from pipeline.formats.completeness import is_complete
 from pipeline.models.catalog import Verified
 from pipeline.models.model_set import ModelSet
@@ -55,7 +54,7 @@ class Service:
         once: bool = False,
         progress: Progress | None = None,
         build: Callable[[CommonSettings], ModelSet] = build_model_set,
-        load: Load = child.load,
+        load: LoadModels = child.load,
     ) -> None:
         self._settings = settings
         self._names = settings.source_names()
@@ -116,7 +115,7 @@ class Service:
 
     def _function(self, process: Process) -> LambdaFunction:
         """Calls share workers, attempts and turns with the photos of the source, and have a lane of their own."""
-        lane = self.pool.lane(self._settings.photo_timeout_seconds)
+        lane = PoolLane(self.pool, self._settings.photo_timeout_seconds)
         return LambdaFunction(self._settings, lane, replace(process, pool=lane))
 
     def start(self) -> None:

@@ -15,7 +15,7 @@ from sources.events import Event
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _TAKEN: Final = frozenset({"time", "level", "event", "logger", "error"})
-_TALKATIVE: Final = ("aiohttp", "asyncio", "botocore", "boto3", "numba", "PIL", "pebble", "urllib3", "watchdog")
+_TALKATIVE: Final = ("aiohttp", "asyncio", "botocore", "boto3", "numba", "PIL", "urllib3", "watchdog")
 _LEVELS: Final = {"rejected": logging.WARNING, "retried": logging.WARNING, "failed": logging.ERROR}
 
 _TAIL_BYTES: Final = 4096

@@ -1,17 +1,14 @@
-"""The contact sheet's small pictures, made in processes of their own: one that crashes its decoder harms no sheet."""
+"""Makes the contact sheet's thumbnails in worker processes: an image that crashes its decoder harms no sheet."""
 
-import multiprocessing
-import os
-import signal
+import functools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
-from pebble import ProcessPool
-
-from handler.workers.process import end_with
+from handler.workers.process import RequestNotStarted, WorkerDied, WorkerProcess, WorkerTimedOut
 from pipeline.errors import PhotoRejected
 from pipeline.image.decode import Colour
 from pipeline.image.thumbnail import GREY, STRONG, jpeg, thumbnail
@@ -19,15 +16,24 @@ from pipeline.types import Limits
 from sources.stores.base import Conflict, Store, TooLarge
 
 _SIDE: Final = 360
-_TICK: Final = 0.2
-_OF_PORTRAITS: Final = Limits(max_bytes=256 * 1024 * 1024)
+_START_SECONDS: Final = 60.0
+_PORTRAIT_LIMITS: Final = Limits(max_bytes=256 * 1024 * 1024)
 
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The pictures of one photo: itself, where `photo` is a path below the inbox, and its portraits' PNGs."""
+    """The thumbnails to make of one photo.
+
+    Attributes:
+        inbox: Where the photo is read.
+        photo: Its path in there; None if it must not be opened.
+        outbox: Where its portraits are read.
+        portraits: The paths of their PNGs.
+        background: The colour behind the portraits.
+        limits: What the photo may measure.
+    """
 
     inbox: Store
     photo: str | None
@@ -39,22 +45,27 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Thumbnails:
-    """JPEGs, 360 pixels at most; None for what cannot be shown. `after`: on the background, on a strong colour."""
+    """JPEGs of at most 360 pixels a side; None for what cannot be shown.
+
+    Attributes:
+        before: The photo.
+        after: Each portrait twice: on its background, and on a strong colour.
+    """
 
     before: bytes | None = None
     after: tuple[tuple[bytes, bytes] | None, ...] = ()
 
 
 def make(wanted: Wanted) -> Thumbnails:
-    """What can be shown of one photo."""
-    before = wanted.photo and _shown(wanted.inbox, wanted.photo, wanted.limits, GREY)
+    """Make the thumbnails of one photo, as far as it can be shown."""
+    before = wanted.photo and _thumbnails(wanted.inbox, wanted.photo, wanted.limits, GREY)
     colours = (wanted.background, STRONG)
-    after = [_shown(wanted.outbox, name, _OF_PORTRAITS, *colours) for name in wanted.portraits]
+    after = [_thumbnails(wanted.outbox, name, _PORTRAIT_LIMITS, *colours) for name in wanted.portraits]
     return Thumbnails(before[0] if before else None, tuple((each[0], each[1]) if each else None for each in after))
 
 
-def _shown(store: Store, path: str, limits: Limits, *backgrounds: Colour) -> list[bytes] | None:
-    """None where it is gone or no picture: the sheet then says so, and the report says why."""
+def _thumbnails(store: Store, path: str, limits: Limits, *backgrounds: Colour) -> list[bytes] | None:
+    """One on each background. None if it is gone or no image: the sheet says so, and the report says why."""
     try:
         data = store.read(path, limits.max_bytes).data
         return [jpeg(thumbnail(data, limits, _SIDE, background)) for background in backgrounds]
@@ -62,54 +73,81 @@ def _shown(store: Store, path: str, limits: Limits, *backgrounds: Colour) -> lis
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _ThumbnailHandler:
+    """What a worker process runs; a `handler.workers.process.Handler`."""
+
+    device: ClassVar[str] = "cpu"
+
+    show: Callable[[Wanted], Thumbnails]
+
+    def handle(self, wanted: Wanted) -> Thumbnails:
+        return self.show(wanted)
+
+
 class ThumbnailPool:
-    """`workers` processes that each `show` one photo at a time, `timeout` seconds at most. Use as a context."""
+    """Worker processes that each make one photo's thumbnails at a time. Use as a context.
+
+    Args:
+        workers: How many processes.
+        timeout: Seconds that a photo may take; its process is killed then.
+        show: Makes the thumbnails. Picklable.
+    """
 
     def __init__(self, workers: int, timeout: float, show: Callable[[Wanted], Thumbnails] = make) -> None:
-        self._workers, self._timeout, self._show = workers, timeout, show
-        self._pool = self._new()
+        self._workers, self._timeout = workers, timeout
+        self._load = functools.partial(_ThumbnailHandler, show)
+        self._executor = ThreadPoolExecutor(workers, "thumbnails")
+        self._thread = threading.local()
+        self._lock = threading.Lock()
+        self._processes: set[WorkerProcess] = set()
+        self._closed = False
 
     def __enter__(self) -> "ThumbnailPool":
         return self
 
     def __exit__(self, *_: object) -> None:
-        _end(self._pool)
+        with self._lock:
+            self._closed = True
+            for process in self._processes:
+                process.kill()
+        self._executor.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.end()
+            process.close()
 
     def each(self, items: Iterable[tuple[_Item, Wanted]]) -> Iterator[tuple[_Item, Thumbnails]]:
-        """Each item with its pictures, in order; takes no more items ahead than there are workers."""
-        ahead: deque[tuple[_Item, ProcessPool, Future[Thumbnails]]] = deque()
+        """Yield each item with its thumbnails, in order. Takes no more items ahead than there are workers."""
+        ahead: deque[tuple[_Item, Future[Thumbnails]]] = deque()
         for item, wanted in items:
-            ahead.append((item, *self._begun(wanted)))
+            ahead.append((item, self._executor.submit(self._make, wanted)))
             if len(ahead) >= self._workers:
-                yield _finished(*ahead.popleft())
-        yield from (_finished(*begun) for begun in ahead)
+                first, future = ahead.popleft()
+                yield first, future.result()
+        for item, future in ahead:
+            yield item, future.result()
 
-    def _begun(self, wanted: Wanted) -> "tuple[ProcessPool, Future[Thumbnails]]":
-        if not self._pool.active:  # pebble gives up where a worker dies without a task
-            _end(self._pool)
-            self._pool = self._new()
-        return self._pool, self._pool.schedule(self._show, args=[wanted], timeout=self._timeout)
+    def _make(self, wanted: Wanted) -> Thumbnails:
+        """No thumbnails if the process died or took too long: neither is a reason to have no sheet."""
+        try:
+            thumbnails: Thumbnails = self._process().ask(wanted, self._timeout)
+        except (RequestNotStarted, WorkerDied, WorkerTimedOut):
+            return Thumbnails()
+        return thumbnails
 
-    def _new(self) -> ProcessPool:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPool(self._workers, initializer=_begin, initargs=(os.getpid(),), context=context)
-
-
-def _begin(parent: int) -> None:
-    end_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to handle
-
-
-def _finished(item: _Item, pool: ProcessPool, future: "Future[Thumbnails]") -> tuple[_Item, Thumbnails]:
-    """No pictures where the process died, took too long or broke: none of that is a reason to have no sheet."""
-    while not wait([future], _TICK).done:
-        if not pool.active:
-            return item, Thumbnails()
-    if future.cancelled() or future.exception() is not None:
-        return item, Thumbnails()
-    return item, future.result()
-
-
-def _end(pool: ProcessPool) -> None:
-    pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves this one untyped
-    pool.join()
+    def _process(self) -> WorkerProcess:
+        """The process of this thread; a new one if that has ended."""
+        process: WorkerProcess | None = getattr(self._thread, "process", None)
+        if process is not None and not process.ends_within(0):
+            return process
+        with self._lock:
+            if self._closed:
+                raise WorkerDied("the contact sheet is being given up")
+            if process is not None:
+                process.end()
+                process.close()
+                self._processes.remove(process)
+            self._thread.process = process = WorkerProcess(self._load)
+            self._processes.add(process)
+        process.load(_START_SECONDS)
+        return process

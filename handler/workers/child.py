@@ -1,6 +1,5 @@
 """Runs in a model worker's process: loads everything once, then processes one photo at a time."""
 
-import functools
 import hashlib
 import time
 import traceback
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelWorker:
-    """A pipeline that answers jobs; see `handler.workers.process.Loaded`."""
+    """A pipeline that processes jobs; a `handler.workers.process.Handler`."""
 
     portrait_pipeline: "PortraitPipeline"
 
@@ -35,11 +34,9 @@ class ModelWorker:
     def device(self) -> str:
         return self.portrait_pipeline.device
 
-    def work(self, job: Job) -> Reply:
-        return answer(job, self.portrait_pipeline)
-
-    def look(self, job: Job) -> Reply:
-        return look(job)
+    def handle(self, job: Job) -> Reply:
+        """Do the job. Never raises."""
+        return read_version(job) if job.version_only else process_photo(job, self.portrait_pipeline)
 
 
 def import_libraries(*, restoring: bool) -> None:
@@ -52,7 +49,11 @@ def import_libraries(*, restoring: bool) -> None:
 
 
 def load(model_set: ModelSet) -> ModelWorker:
-    """Load all models of this process. ModelError if one does not load, whatever the reason: /ready reports it."""
+    """Load all models of this process.
+
+    Raises:
+        ModelError: One of them does not load, whatever the reason: `/ready` reports it.
+    """
     stderr.as_log_lines()
     prepare()
     try:
@@ -65,22 +66,36 @@ def load(model_set: ModelSet) -> ModelWorker:
         raise ModelError(traceback.format_exc()) from error
 
 
-def answer(job: Job, portrait_pipeline: "PortraitPipeline") -> Reply:
-    """Process the photo. Never raises."""
-    return answered(job, functools.partial(_processed, portrait_pipeline))
+def process_photo(job: Job, portrait_pipeline: "PortraitPipeline") -> Reply:
+    """Read the photo, resolve its options and make its portraits. Never raises."""
+
+    def process(job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion) -> Reply:
+        recipe: dict[str, Any] = {}
+        try:
+            resolved = resolved_for(job, photo, sidecar)
+            recipe = recipe_facts(resolved)
+            result = portrait_pipeline.process(photo.data, resolved.recipe, job.limits, job.path)
+            return Processed(recipe, result, seen=seen)
+        except PhotoRejected as rejection:
+            return Rejected(rejection.reason, rejection.hint, recipe, rejection.facts, seen=seen)
+
+    return with_photo(job, process)
 
 
-def look(job: Job) -> Reply:
-    """Only read the photo, for a report without portraits. Skipped, even if it cannot be read."""
+def read_version(job: Job) -> Reply:
+    """Only read the photo; see `Job.version_only`. Never raises."""
     read_at = time.time_ns()
-    reply = answered(job, lambda _job, _photo, _sidecar, seen: Skipped(seen=seen))
+    reply = with_photo(job, lambda _job, _photo, _sidecar, seen: Skipped(seen=seen))
     if isinstance(reply, Failed) and reply.reason != "changed":
         return Skipped(seen=replace(UNREAD, changed_ns=last_changed(job.inbox, job.path), read_at_ns=read_at))
     return reply
 
 
-def answered(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Reply]) -> Reply:
-    """Read photo and sidecar and call `use`, unless they are done already or cannot be read. Never raises."""
+def with_photo(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Reply]) -> Reply:
+    """Read the photo and its sidecar and return what `use` makes of them. Never raises.
+
+    `use` is not called if the photo still has the job's `done_checksums`, is too large, or cannot be read.
+    """
     try:
         return _read(job, use)
     except FileNotFoundError:
@@ -102,25 +117,16 @@ def _read(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Reply]
         photo = job.inbox.read(job.path, job.limits.max_bytes)
     except TooLarge as error:
         return _too_large(job, error, sidecar, read_at)
-    seen = _seen(photo, sidecar, read_at)
+    seen = _photo_version(photo, sidecar, read_at)
     return Skipped(seen=seen) if seen.checksums == job.done_checksums else use(job, photo, sidecar, seen)
 
 
-def _processed(
-    portrait_pipeline: "PortraitPipeline", job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion
-) -> Reply:
-    recipe: dict[str, Any] = {}
-    try:
-        resolved = resolved_for(job, photo, sidecar)
-        recipe = recipe_facts(resolved)
-        result = portrait_pipeline.process(photo.data, resolved.recipe, job.limits, job.path)
-        return Processed(recipe, result, seen=seen)
-    except PhotoRejected as rejection:
-        return Rejected(rejection.reason, rejection.hint, recipe, rejection.facts, seen=seen)
-
-
 def resolved_for(job: Job, photo: Blob, sidecar: Blob | None) -> ResolvedOptions:
-    """The photo's options. PhotoRejected if they are invalid, or if the photo is one of our own results."""
+    """The photo's options.
+
+    Raises:
+        PhotoRejected: They are invalid, or the photo is one of our own results.
+    """
     if is_own(photo.metadata):
         raise PhotoRejected("own_output", "its metadata says so")
     options = options_in(photo.metadata)
@@ -133,9 +139,8 @@ def _sidecar(job: Job) -> Blob | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except TooLarge as error:
-        return Blob(
-            b" " * (SIDECAR_BYTES + 1), error.etag or "", error.changed_ns
-        )  # one byte over the limit is refused as such
+        one_too_many = b" " * (SIDECAR_BYTES + 1)  # its options are refused for its size
+        return Blob(one_too_many, error.etag or "", error.changed_ns)
     except Unavailable:
         raise
     except OSError as error:
@@ -144,30 +149,30 @@ def _sidecar(job: Job) -> Blob | None:
         ) from error
 
 
-def _seen(photo: Blob, sidecar: Blob | None, read_at: int) -> PhotoVersion:
+def _photo_version(photo: Blob, sidecar: Blob | None, read_at: int) -> PhotoVersion:
+    etag = photo.version if photo.metadata is not None else None
     checksums = Checksums(_sha256(photo), len(photo.data), _sha256(sidecar) if sidecar else None)
-    newest = max(photo.changed_ns, sidecar.changed_ns if sidecar else 0)
-    return PhotoVersion(
-        checksums, newest, read_at, _etags(photo.version if photo.metadata is not None else None, sidecar)
-    )
+    return PhotoVersion(checksums, _newest(photo, sidecar), read_at, _etags(etag, sidecar))
+
+
+def _too_large(job: Job, error: TooLarge, sidecar: Blob | None, read_at: int) -> Reply:
+    checksums = Checksums(None, error.size, _sha256(sidecar) if sidecar else None)
+    seen = PhotoVersion(checksums, _newest(error, sidecar), read_at, _etags(error.etag, sidecar))
+    if checksums == job.done_checksums:
+        return Skipped(seen=seen)
+    detail = f"{error.size:,} bytes; the limit is {job.limits.max_bytes:,}, set by FACECRAFT_MAX_UPLOAD_SIZE_MB"
+    rejection = PhotoRejected("too_large", detail)
+    return Rejected(rejection.reason, rejection.hint, seen=seen)
+
+
+def _newest(photo: Blob | TooLarge, sidecar: Blob | None) -> int:
+    return max(photo.changed_ns, sidecar.changed_ns if sidecar else 0)
 
 
 def _etags(etag: str | None, sidecar: Blob | None) -> tuple[str, ...]:
     if etag is None:
         return ()
     return (etag, sidecar.version) if sidecar else (etag,)
-
-
-def _too_large(job: Job, error: TooLarge, sidecar: Blob | None, read_at: int) -> Reply:
-    checksums = Checksums(None, error.size, _sha256(sidecar) if sidecar else None)
-    newest = max(error.changed_ns, sidecar.changed_ns if sidecar else 0)
-    seen = PhotoVersion(checksums, newest, read_at, _etags(error.etag, sidecar))
-    if checksums == job.done_checksums:
-        return Skipped(seen=seen)
-    limit = job.limits.max_bytes
-    detail = f"{error.size:,} bytes; the limit is {limit:,}, set by FACECRAFT_MAX_UPLOAD_SIZE_MB"
-    rejection = PhotoRejected("too_large", detail)
-    return Rejected(rejection.reason, rejection.hint, seen=seen)
 
 
 def _sha256(blob: Blob) -> str:

@@ -1,4 +1,4 @@
-"""The models in this very process, for where there can be no workers: a photo that crashes them ends all of it."""
+"""The models in this process, where there can be no worker processes (Lambda). A crash in native code ends it all."""
 
 import math
 import warnings
@@ -12,50 +12,50 @@ from handler.models.select import build_model_set, will_restore
 from handler.workers import child
 from handler.workers.messages import Job, Reply
 from handler.workers.pool import PoolUnavailable
-from handler.workers.process import Loaded, WorkerTimedOut
+from handler.workers.process import Handler, WorkerTimedOut
 from pipeline.errors import ModelError
 from sources.sqs.batch import ANSWER_SECONDS
 
-_FAIR: Final = 0.5
-"""A photo that had so much of its call's time is itself the reason that it did not suffice."""
+_FAIR_SHARE: Final = 0.5
+"""A photo that had this share of its call's time is itself the reason why it was not enough."""
 
 _BUSY: Final = "the photo before this one is not finished yet"
 _LOADING: Final = "the models are not loaded yet"
 _LATE: Final = "too little of the call's time was left for this photo"
 
 
-def _endless() -> float:
-    return math.inf
-
-
-def load_at_once(settings: CommonSettings) -> Loaded:
-    """Read and verify the models while their libraries are imported, then load them. ModelError."""
+def load_in_process(settings: CommonSettings) -> Handler:
+    """Read and verify the models while their libraries are imported, then load them. May raise ModelError."""
     warnings.filterwarnings("ignore", "Could not obtain multiprocessing lock")  # there is one process
-    aside = ThreadPoolExecutor(1, "imports")
-    imports = aside.submit(child.import_libraries, restoring=will_restore(settings))
-    aside.shutdown(wait=False)  # models that are not right are told at once
+    importer = ThreadPoolExecutor(1, "imports")
+    imports = importer.submit(child.import_libraries, restoring=will_restore(settings))
+    importer.shutdown(wait=False)  # an error in the models is raised at once
     model_set = build_model_set(settings)
     imports.result()
     return child.load(model_set)
 
 
 class InProcess:
-    """One photo at a time, on a thread that lives as long as the process; `timeout` seconds at most, and never longer
-    than the call has. What native code does not end in time goes on, and is waited for by the next photo.
+    """Processes one photo at a time, on a thread that lives as long as the process.
 
-    Loading is begun at once; photos wait for it as for a photo before them.
+    A photo has `timeout` seconds at most, and never more than its call. Native code that does not end in time goes on;
+    the next photo waits for it. Loading begins at once; photos wait for it as for a photo before them.
+
+    Args:
+        load: Loads the models. May raise ModelError.
+        timeout: Seconds that a photo may take.
     """
 
-    def __init__(self, load: Callable[[], Loaded], timeout: float) -> None:
+    def __init__(self, load: Callable[[], Handler], timeout: float) -> None:
         self._timeout = timeout
-        self._models = ThreadPoolExecutor(1, "models")
-        self._loading = self._models.submit(load)
-        self._remaining: Callable[[], float] = _endless
-        self._fair = math.inf
-        self._late: Future[Reply] | None = None
+        self._thread = ThreadPoolExecutor(1, "models")
+        self._loading = self._thread.submit(load)
+        self._remaining: Callable[[], float] = _no_deadline
+        self._fair_seconds = math.inf
+        self._overdue: Future[Reply] | None = None
 
     def is_loaded(self, seconds: float) -> bool:
-        """Whether the models are loaded within that time. ModelError where they are not right."""
+        """Whether the models are loaded within that time. Raises ModelError if they cannot be."""
         if self._loading not in wait([self._loading], seconds).done:
             return False
         self._loading.result()
@@ -63,41 +63,49 @@ class InProcess:
 
     @contextmanager
     def within(self, remaining: Callable[[], float]) -> Iterator[None]:
-        """Photos that are run in here end before that time does. Not to be entered by two at once."""
-        self._remaining, self._fair = remaining, _FAIR * remaining()
+        """End each photo that is run inside before `remaining` reaches 0. For one caller at a time."""
+        self._remaining, self._fair_seconds = remaining, _FAIR_SHARE * remaining()
         try:
             yield
         finally:
-            self._remaining, self._fair = _endless, math.inf
+            self._remaining, self._fair_seconds = _no_deadline, math.inf
 
     def is_free(self, seconds: float) -> bool:
-        """Whether no photo of an earlier call is worked on any more, within that time."""
-        if self._late is not None and self._late in wait([self._late], seconds).done:
-            self._late = None
-        return self._late is None
+        """Whether all photos of earlier calls have ended within that time."""
+        if self._overdue is not None and self._overdue in wait([self._overdue], seconds).done:
+            self._overdue = None
+        return self._overdue is None
 
     def run(self, job: Job) -> Reply:
-        """WorkerTimedOut or PoolUnavailable where there is no reply in time."""
+        """Process one photo. A job that is `version_only` needs no models and no time limit.
+
+        Raises:
+            WorkerTimedOut: The photo took longer than its limit.
+            PoolUnavailable: The photo had too little time, and is not the cause.
+        """
+        if job.version_only:
+            return child.read_version(job)
         limit = min(self._timeout, self._remaining() - ANSWER_SECONDS)
         if limit <= 0:
             raise PoolUnavailable(_LATE)
-        future = self._models.submit(self._work, job)
+        future = self._thread.submit(self._handle, job)
         if future in wait([future], limit).done:
             return future.result()
         if future.cancel():
             raise PoolUnavailable(_BUSY if self._loading.done() else _LOADING)
-        self._late = future
-        if limit < min(self._timeout, self._fair - ANSWER_SECONDS):
+        self._overdue = future
+        if limit < min(self._timeout, self._fair_seconds - ANSWER_SECONDS):
             raise PoolUnavailable(_LATE)
         raise WorkerTimedOut(f"no result after {limit:.1f} s; raise the function's timeout or send a smaller photo")
 
-    def look(self, job: Job) -> Reply:
-        """Only read the photo: no model is needed for that."""
-        return child.look(job)
-
-    def _work(self, job: Job) -> Reply:
+    def _handle(self, job: Job) -> Reply:
         try:
-            loaded = self._loading.result()
-        except ModelError as error:  # the next call says so
+            handler = self._loading.result()
+        except ModelError as error:  # the next call reports it
             raise PoolUnavailable(str(error)) from error
-        return loaded.work(job)
+        reply: Reply = handler.handle(job)
+        return reply
+
+
+def _no_deadline() -> float:
+    return math.inf

@@ -11,7 +11,18 @@ from sources.stores.base import Store
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One photo to process; it is skipped if it still has the `done_checksums`, those in its report."""
+    """One photo to process.
+
+    Attributes:
+        inbox: Where the photo and its sidecar are read.
+        path: The photo's path in the inbox.
+        base: The options that hold before those of folder, sidecar and metadata.
+        presets: The options of folders, by name.
+        limits: What a photo may measure.
+        done_checksums: Those in the photo's report. A photo that still has them is `Skipped`.
+        version_only: Only read the photo, for a report without portraits. The reply is `Skipped` with the version that
+            was read, even if it could not be read; `Vanished` or `Failed("changed")` as for any job.
+    """
 
     inbox: Store
     path: str
@@ -19,6 +30,7 @@ class Job:
     presets: Presets
     limits: Limits
     done_checksums: Checksums | None = None
+    version_only: bool = False
 
 
 Reply = Processed | Skipped | Vanished | Rejected | Failed

@@ -1,6 +1,6 @@
-"""One model worker: a process at the other end of a pipe that no one else holds, with one job at a time.
+"""A worker process at the other end of a pipe that nobody else holds, with one request at a time.
 
-No lock and no pipe is shared between workers: whatever instant one is killed at, the others and the next one go on.
+Workers share no lock and no pipe: at whatever moment one is killed, the others and its successor go on.
 """
 
 import ctypes
@@ -13,17 +13,13 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
-from handler.workers.messages import Job, Reply
 from pipeline.errors import ModelError
-from pipeline.models.model_set import ModelSet
-
-Task = Literal["work", "look"]
 
 _PR_SET_PDEATHSIG: Final = 1
-_GRACE: Final = 10.0
-_BEGIN: Final = """
+_EXIT_SECONDS: Final = 10.0
+_BOOTSTRAP: Final = """
 import sys
 sys.path[:] = sys.argv[2:]
 from handler.workers.process import serve
@@ -32,116 +28,137 @@ serve(int(sys.argv[1]))
 
 
 class WorkerDied(Exception):
-    """The process that held this photo ended: a crash in native code, or the kernel's out-of-memory killer."""
+    """The worker ended while it held this photo: a crash in native code, or the kernel's out-of-memory killer."""
 
 
 class WorkerTimedOut(Exception):
-    """The photo took longer than its limit; its worker was ended."""
+    """The photo took longer than its time limit; its worker was killed."""
 
 
-class NotBegun(Exception):
-    """The process had ended before it took the job up: the photo has nothing to do with it."""
+class RequestNotStarted(Exception):
+    """The worker had ended before it took the request up, so the photo is not the cause."""
 
 
-class Loaded(Protocol):
-    """What a worker's process has loaded."""
+class Handler(Protocol):
+    """What a worker process loads: it answers requests, one at a time."""
 
     @property
-    def device(self) -> str: ...
+    def device(self) -> str:
+        """The device that its networks run on, such as `cpu`."""
 
-    def work(self, job: Job) -> Reply: ...
-
-    def look(self, job: Job) -> Reply: ...
-
-
-Load = Callable[[ModelSet], Loaded]
-"""Picklable; ModelError where the models do not load."""
+    def handle(self, request: Any) -> Any:  # noqa: ANN401  # whatever its clients send; it has to be picklable
+        """The reply, which has to be picklable. An exception ends the process."""
 
 
-class ModelProcess:
-    """Starts the process. The kernel ends it with the thread that made it, so that has to live on."""
+class WorkerProcess:
+    """Starts a process that loads a handler, and asks it.
 
-    def __init__(self, load: Load, model_set: ModelSet) -> None:
+    The kernel kills the process when the thread that started it ends, so that thread has to outlive it.
+
+    Args:
+        load: Runs in the process and returns its handler. Picklable; may raise ModelError.
+    """
+
+    def __init__(self, load: Callable[[], Handler]) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-c", _BEGIN, str(theirs.fileno()), *sys.path]
+            command = [sys.executable, "-c", _BOOTSTRAP, str(theirs.fileno()), *sys.path]
             self._process = subprocess.Popen(  # noqa: S603  # ourselves, and what we import from
                 command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
             )
         self._pipe: Connection = Connection(ours.detach())
-        self._first = (load, model_set, os.getpid())
+        self._load = load
         self.answered = 0
+        """How many requests it has answered."""
 
     def load(self, timeout: float) -> str:
-        """The device that its networks run on. ModelError, WorkerDied or WorkerTimedOut where it does not load."""
+        """Load the handler.
+
+        Returns:
+            The handler's device.
+
+        Raises:
+            ModelError: The models do not load.
+            WorkerDied: The process ended.
+            WorkerTimedOut: It took longer than `timeout` seconds and was killed.
+        """
         try:
-            answer = self._exchange(self._first, timeout)
-        except NotBegun as error:
+            answer = self._exchange((self._load, os.getpid()), timeout)
+        except RequestNotStarted as error:
             raise WorkerDied(str(error)) from error
         if isinstance(answer, ModelError):
             raise answer
         return str(answer)
 
-    def ask(self, task: Task, job: Job, timeout: float) -> Reply:
-        """Its reply; WorkerDied, WorkerTimedOut or NotBegun where there is none, and the process is over then."""
-        reply: Reply = self._exchange((task, job), timeout)
+    def ask(self, request: object, timeout: float) -> Any:  # noqa: ANN401  # what the handler returns
+        """Return the handler's reply. When this raises, the process has ended.
+
+        Raises:
+            WorkerDied: The process ended during the request.
+            WorkerTimedOut: There was no reply within `timeout` seconds; the process was killed.
+            RequestNotStarted: The process had ended before.
+        """
+        reply = self._exchange(request, timeout)
         self.answered += 1
         return reply
 
-    def _exchange(self, message: object, timeout: float) -> Any:  # noqa: ANN401  # what the other side sends
+    def _exchange(self, message: object, timeout: float) -> Any:  # noqa: ANN401
         try:
             self._pipe.send(message)
             if self._pipe.poll(timeout):
                 return self._pipe.recv()
-        except ConnectionError as error:  # what we sent lies there unread
-            raise NotBegun(f"the worker had ended with exit code {self.end()}") from error
-        except (EOFError, OSError) as error:  # before its answer, or in the middle of it
+        except ConnectionError as error:  # the message was never read
+            raise RequestNotStarted(f"the worker had ended with exit code {self.end()}") from error
+        except (EOFError, OSError) as error:  # it ended before or during its reply
             raise WorkerDied(f"the worker ended with exit code {self.end()}") from error
         self.end()
         raise WorkerTimedOut(f"no result after {timeout:g} s")
 
     def ends_within(self, seconds: float) -> bool:
-        """Whether the process is over by then, killed or not."""
-        end = select.poll()
-        end.register(self._pipe, 0)  # no event but the other side's hanging up
-        return bool(end.poll(1000 * seconds))
+        """Whether the process ends, killed or not, within that time."""
+        hang_up = select.poll()
+        hang_up.register(self._pipe, 0)  # no event but the other side's hanging up
+        return bool(hang_up.poll(1000 * seconds))
 
     def kill(self) -> None:
         self._process.kill()
 
     def end(self) -> int | None:
-        """Kill it where it still runs; its exit code, None where not even that ends it soon: the kernel holds it."""
+        """Kill the process if it still runs.
+
+        Returns:
+            Its exit code; None if the kernel keeps it although it was killed, as on a mount that hangs.
+        """
         self.kill()
         with suppress(subprocess.TimeoutExpired):
-            return self._process.wait(_GRACE)
+            return self._process.wait(_EXIT_SECONDS)
         return None
 
     def close(self) -> None:
-        """Forget a process that is over; not while another thread asks it."""
+        """Close our end of the pipe. Only for a process that has ended, and while no other thread asks it."""
         self._pipe.close()
 
 
 def serve(fd: int) -> None:
-    """What runs in the process: load, then one job after the other, until the service hangs up or dies."""
+    """Runs in the process: loads the handler, then answers requests until the service hangs up or dies."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # to whomever they were sent: the service drains, and then ends us
+        signal.signal(number, signal.SIG_IGN)  # sent to the whole group: the service drains, and ends us afterwards
     os.set_inheritable(fd, False)
     with Connection(fd) as pipe, suppress(EOFError, ConnectionError):
-        load, model_set, parent = pipe.recv()
-        end_with(parent)
+        load, parent = pipe.recv()
+        _end_with(parent)
         try:
-            loaded: Loaded = load(model_set)
+            handler: Handler = load()
         except ModelError as error:
             pipe.send(error)
             return
-        pipe.send(loaded.device)
+        pipe.send(handler.device)
         while True:
-            task, job = pipe.recv()
-            pipe.send(loaded.look(job) if task == "look" else loaded.work(job))
+            pipe.send(handler.handle(pipe.recv()))
 
 
-def end_with(parent: int) -> None:
-    """Have the kernel end this process with the service, however that dies (Linux)."""
+def _end_with(parent: int) -> None:
+    """Have the kernel kill this process when the service dies, however that happens (Linux)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)

@@ -14,7 +14,7 @@ from hashlib import sha256
 import numpy as np
 
 from handler.config.options import DEFAULTS, recipe_facts
-from handler.workers.child import answered, look
+from handler.workers.child import read_version, with_photo
 from handler.workers.outcome import Processed, Rejected
 from pipeline.errors import PhotoRejected
 from pipeline.image import encode
@@ -32,11 +32,8 @@ SLOW_SECONDS = 8
 class Light:
     device = "cpu"
 
-    def work(self, job):
-        return answered(job, _made)
-
-    def look(self, job):
-        return look(job)
+    def handle(self, job):
+        return read_version(job) if job.version_only else with_photo(job, _made)
 
 
 def _made(job, photo, sidecar, seen):

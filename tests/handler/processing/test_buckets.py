@@ -368,7 +368,7 @@ class PortraitPipeline:
 
 
 def answer(store, path):
-    return child.answer(Job(store, path, DEFAULTS, {}, Limits()), PortraitPipeline())
+    return child.process_photo(Job(store, path, DEFAULTS, {}, Limits()), PortraitPipeline())
 
 
 def test_options_come_from_the_object_s_metadata_and_the_sidecar_is_stronger(buckets):
@@ -405,9 +405,11 @@ def test_a_photo_that_is_too_large_is_settled_with_its_etag(buckets):
     event = buckets.photo("anna.jpg", b"12345")
     job = Job(buckets.inbox, "anna.jpg", DEFAULTS, {}, Limits(max_bytes=4))
 
-    reply = child.answer(job, PortraitPipeline())
+    reply = child.process_photo(job, PortraitPipeline())
     assert (reply.reason, reply.seen.etags) == ("too_large", (event.version,))
-    assert isinstance(child.answer(replace(job, done_checksums=reply.seen.checksums), PortraitPipeline()), Skipped)
+    assert isinstance(
+        child.process_photo(replace(job, done_checksums=reply.seen.checksums), PortraitPipeline()), Skipped
+    )
 
 
 def test_a_killed_service_s_photo_waits_until_its_lease_has_ended_and_runs_alone_then(buckets):

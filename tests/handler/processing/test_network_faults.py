@@ -26,7 +26,9 @@ from tests.support.s3_servers import s3_at
 def test_an_inbox_that_is_away_is_no_photo_s_fault(desks):
     desk = desks("bucket", "folder")
     event = desk.photo("anna.jpg")
-    process = replace(desk.service(*[lambda job: child.answer(job, None)] * 6), inbox=S3Store("no-such-bucket", "in"))
+    process = replace(
+        desk.service(*[lambda job: child.process_photo(job, None)] * 6), inbox=S3Store("no-such-bucket", "in")
+    )
 
     outcomes = [process(replace(event, attempt=attempt + 1)) for attempt in range(2 * MAX_ATTEMPTS)]
 

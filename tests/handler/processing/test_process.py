@@ -187,11 +187,11 @@ def test_attempts_are_counted_over_restarts(desk):
     assert outcomes[-1] == Failed("processing_crashed", str(DIED))
 
 
-@pytest.mark.parametrize("look", [DIED, TIMED_OUT])
-def test_a_photo_that_cannot_even_be_read_is_reported_without_its_sum(desk, look):
+@pytest.mark.parametrize("error", [DIED, TIMED_OUT])
+def test_a_photo_that_cannot_even_be_read_is_reported_without_its_sum(desk, error):
     class Unreadable(FakePool):
-        def look(self, job):
-            raise look
+        def read_version(self, job):
+            raise error
 
     process = replace(desk.process, pool=Unreadable(*[DIED] * MAX_ATTEMPTS))
     anna = desk.photo("anna.jpg")
@@ -212,7 +212,7 @@ def test_a_pool_without_workers_counts_nothing(desk):
 
 def test_a_failure_keeps_its_reason_where_the_report_has_to_wait(desk):
     class Away(FakePool):
-        def look(self, job):
+        def read_version(self, job):
             raise PoolUnavailable("models are loading")
 
     process, anna = replace(desk.process, pool=Away(*[UNREADABLE] * MAX_ATTEMPTS)), desk.photo("anna.jpg")

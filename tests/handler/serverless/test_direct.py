@@ -102,7 +102,7 @@ def test_a_rejected_photo_is_an_answer():
 
 def test_a_photo_over_the_limit_is_an_answer():
     def too_large(job):
-        return child.answer(replace(job, limits=Limits(max_bytes=4)), portrait_pipeline=None)
+        return child.process_photo(replace(job, limits=Limits(max_bytes=4)), portrait_pipeline=None)
 
     answer, _ = ask(too_large)
     assert (answer["outcome"], answer["reason"], answer["source"]["bytes"]) == ("rejected", "too_large", len(PHOTO))
@@ -213,7 +213,7 @@ class Pool:
     """The real worker's answer, its models played."""
 
     def run(self, job):
-        return child.answer(job, PortraitPipeline())
+        return child.process_photo(job, PortraitPipeline())
 
 
 @given(
@@ -240,4 +240,4 @@ def test_every_call_ends_as_an_answer_in_json_or_an_error_that_says_what_to_do(e
 
 def test_the_photo_is_read_as_any_other():
     store = MemoryStore("invocation", {"image": PHOTO})
-    assert child.look(ask()[1][0]).seen.checksums.sha256 == store.read("image").version
+    assert child.read_version(ask()[1][0]).seen.checksums.sha256 == store.read("image").version

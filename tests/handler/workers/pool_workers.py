@@ -13,12 +13,10 @@ from pipeline.errors import ModelError
 class Light:
     device = "cpu"
 
-    def work(self, job):
+    def handle(self, job):
         """A job's words, see `_WORDS`."""
         word, *arguments = job.split()
         return _WORDS[word](*arguments)
-
-    look = work
 
 
 def _hold(file):

@@ -37,7 +37,7 @@ def job(inbox, path="anna.jpg", data=SMALL, known=None, **limits):
 
 
 def answer(portrait_pipeline, job):
-    return travelled(child.answer(job, portrait_pipeline))
+    return travelled(child.process_photo(job, portrait_pipeline))
 
 
 def sum_of(data):
@@ -138,7 +138,7 @@ def test_a_photo_over_the_limit_is_refused_unread_and_remembered(inbox, portrait
 @pytest.mark.parametrize("path", ["gone.jpg", "folder/gone.jpg"])
 def test_a_photo_that_is_gone(inbox, portrait_pipeline, path):
     assert answer(portrait_pipeline, job(inbox, path, data=None)) == Vanished()
-    assert child.look(job(inbox, path, data=None)) == Vanished()
+    assert child.read_version(job(inbox, path, data=None)) == Vanished()
 
 
 def test_a_photo_that_may_not_be_read_is_a_fault_that_may_pass(inbox, portrait_pipeline):
@@ -198,7 +198,7 @@ def test_an_error_in_the_pipeline_becomes_a_reply_with_its_traceback(inbox, erro
 
 
 def test_a_look_reads_and_does_no_more(inbox):
-    reply = child.look(job(inbox))
+    reply = child.read_version(job(inbox))
 
     assert isinstance(reply, Skipped)
     assert reply.seen.checksums == Checksums(sum_of(SMALL), len(SMALL))
@@ -209,7 +209,7 @@ def test_what_cannot_be_read_is_looked_at_with_its_own_change_time(tmp_path):
     (tmp_path / "anna.jpg").mkdir()
     job = Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits())
 
-    reply = child.look(job)
+    reply = child.read_version(job)
 
     assert isinstance(reply, Skipped)
     assert reply.seen.changed_ns == (tmp_path / "anna.jpg").stat().st_ctime_ns
@@ -219,8 +219,8 @@ def test_a_sidecar_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "anna.jpg").write_bytes(b"photo")
     (tmp_path / "anna.jpg.toml").mkdir()
 
-    reply = child.look(Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits()))
-    answer = child.answer(Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits()), None)
+    reply = child.read_version(Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits()))
+    answer = child.process_photo(Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits()), None)
 
     assert isinstance(reply, Skipped)
     assert isinstance(answer, Failed)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from handler.workers.pool import ModelPool, PoolUnavailable
+from handler.workers.pool import ModelPool, PoolLane, PoolUnavailable
 from tests.handler.workers.pool_workers import load
 from tests.handler.workers.test_pool import SOON, model_set
 from tests.support.waiting import eventually
@@ -37,7 +37,7 @@ class Queue:
 
     def send(self, run, name):
         self._send(run, f"note {self.notes} {name}")
-        assert eventually(lambda: sum(map(len, self.pool._round_robin._lanes.values())) == len(self.threads) - 1)
+        assert eventually(lambda: self.pool.waiting() == len(self.threads) - 1)
 
     def order(self):
         """The names of the jobs, as the worker got them, once all are done."""
@@ -49,7 +49,7 @@ class Queue:
 
 
 def test_photos_and_calls_take_turns_however_many_of_one_kind_wait(pool, tmp_path):
-    calls, queue = pool.lane(SOON), Queue(pool, tmp_path)
+    calls, queue = PoolLane(pool, SOON), Queue(pool, tmp_path)
     for number in range(3):
         queue.send(calls.run, f"call-{number}")
     for number in range(2):
@@ -62,7 +62,7 @@ def test_a_job_waits_for_a_worker_no_longer_than_its_lane_is_patient_and_holds_n
     queue = Queue(pool, tmp_path)
 
     with pytest.raises(PoolUnavailable, match=r"no worker was free for 0\.01 s"):
-        pool.lane(0.01).run("pid")
-    queue.send(pool.look, "next")
+        PoolLane(pool, 0.01).run("pid")
+    queue.send(pool.run, "next")
 
     assert queue.order() == ["next"]
