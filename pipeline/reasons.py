@@ -38,6 +38,7 @@ NOTES: Final = MappingProxyType(
         "had_transparency": "transparent parts of the photo were filled with the background colour",
         "damaged": "the picture's data looks damaged: compare the portrait with the photo",
         "profile_ignored": "the colour profile could not be used",
+        "hdr_tone_mapped": "the photo has a high dynamic range; what is brighter than white was compressed",
         "turned": "the photo lay on its side or head and was turned upright by its face",
         "frame_widened": "the frame was widened so that the oval does not cut the head",
         "head_cut_off": "hair or hat reach over the oval even so",

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageCms
 
+from pipeline.formats.colour_space import ColourSpace, to_xyz
 from pipeline.types import Pixels
 
 _MAX_PROFILE_BYTES: Final = 4 * 1024 * 1024  # the largest printing profiles in use have about 3 MB
@@ -110,16 +111,20 @@ def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     return int(np.abs(after - colours).max()) <= _IDENTITY_TOLERANCE
 
 
-@lru_cache(maxsize=1)
-def display_p3() -> bytes:
-    """An ICC profile of Display P3, for files that only name it by number: primaries adapted to D50, sRGB's curve."""
-    curve = b"para\0\0\0\0\0\3\0\0" + _s15_fixed16(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+@lru_cache(maxsize=4)
+def rgb_profile(space: ColourSpace) -> bytes:
+    """An ICC profile (version 4, matrix and curves) of a space that a file only names. Not for HDR."""
+    if space.transfer == "srgb":
+        curve = b"para\0\0\0\0\0\3\0\0" + _s15_fixed16(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    else:
+        curve = b"para\0\0\0\0\0\0\0\0" + _s15_fixed16(float(space.transfer))
+    red, green, blue = to_xyz(space).T.tolist()
     tags = {
-        b"desc": b"mluc" + struct.pack(">4xII4sII", 1, 12, b"enUS", 4, 28) + "P3".encode("utf-16-be"),
+        b"desc": b"mluc" + struct.pack(">4xII4sII", 1, 12, b"enUS", 6, 28) + "RGB".encode("utf-16-be") + b"\0\0",
         b"wtpt": b"XYZ \0\0\0\0" + _s15_fixed16(0.9642, 1.0, 0.8249),
-        b"rXYZ": b"XYZ \0\0\0\0" + _s15_fixed16(0.51512, 0.2412, -0.00105),
-        b"gXYZ": b"XYZ \0\0\0\0" + _s15_fixed16(0.29198, 0.69225, 0.04189),
-        b"bXYZ": b"XYZ \0\0\0\0" + _s15_fixed16(0.1571, 0.06657, 0.78407),
+        b"rXYZ": b"XYZ \0\0\0\0" + _s15_fixed16(*red),
+        b"gXYZ": b"XYZ \0\0\0\0" + _s15_fixed16(*green),
+        b"bXYZ": b"XYZ \0\0\0\0" + _s15_fixed16(*blue),
         b"rTRC": curve,
         b"gTRC": curve,
         b"bTRC": curve,

@@ -6,12 +6,14 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from pipeline.formats.colour_space import ColourSpace, named_space
 from pipeline.image.bit_depth import is_deep, scale_transparent_colour, to_8_bit
-from pipeline.image.colour import display_p3, is_grey, to_rgb, to_srgb
+from pipeline.image.colour import is_grey, rgb_profile, to_rgb, to_srgb
 from pipeline.image.decoder_errors import rejecting_decoder_errors
 from pipeline.image.jpeg import load_jpeg
 from pipeline.image.orientation import apply_orientation
 from pipeline.image.probe import check_size, open_photo
+from pipeline.image.tone_map import needs_depth, to_srgb_with_depth
 from pipeline.types import Limits, Photo, Pixels
 
 Colour = tuple[int, int, int]
@@ -34,7 +36,7 @@ def decode(
         inspect: Called with the opened, not yet decoded picture; what it raises passes through.
 
     Returns:
-        The photo, with the notes damaged, had_transparency, profile_ignored and first_frame_only as they apply.
+        The photo; its notes may be damaged, first_frame_only, had_transparency, hdr_tone_mapped and profile_ignored.
 
     Raises:
         PhotoRejected: As `probe`.
@@ -44,9 +46,15 @@ def decode(
         inspect(image)
     notes = ["first_frame_only"] if probed.frames > 1 else []
     with rejecting_decoder_errors(data, probed.format, limits):
-        image, damaged = _load(data, image, probed.format)
+        space = named_space(image, probed.format, data)
+        if space is not None and needs_depth(image, probed.format, space):
+            image, damaged = to_srgb_with_depth(data, image, probed.format, space), False
+            notes += ["hdr_tone_mapped"] if space.hdr else []
+            space = ColourSpace()
+        else:
+            image, damaged = _load(data, image, probed.format)
         check_size(*image.size, limits)  # a HEIF's pixels may be more than its header says
-        image, alpha, more = _to_opaque_srgb(image, probed.format, background)
+        image, alpha, more = _to_opaque_srgb(image, probed.format, space, background)
         pixels = _to_array(image)
     grey = image.mode == "L" or is_grey(pixels)
     if grey and image.mode != "L":
@@ -69,10 +77,10 @@ def _load(data: bytes, image: Image.Image, kind: str) -> tuple[Image.Image, bool
 
 
 def _to_opaque_srgb(
-    image: Image.Image, kind: str, background: Colour
+    image: Image.Image, kind: str, space: ColourSpace | None, background: Colour
 ) -> tuple[Image.Image, Image.Image | None, list[str]]:
     """In mode RGB or L, with the alpha that was. Each stage lets go of the one before: at 50 MP a copy is 200 MB."""
-    profile, has_profile = _icc_profile(image, kind)
+    profile, has_profile = _icc_profile(image, space)
     image = apply_orientation(image, kind)
     image, alpha = _split_alpha(image)
     ignored = False
@@ -87,12 +95,12 @@ def _to_opaque_srgb(
     return canvas, alpha, [*notes, "had_transparency"]
 
 
-def _icc_profile(image: Image.Image, kind: str) -> tuple[object, bool]:
-    if "icc_profile" in image.info:
-        return image.info["icc_profile"], True
-    if kind == "HEIF" and image.info.get("nclx_profile", {}).get("color_primaries") == 12:
-        return display_p3(), True
-    return None, False
+def _icc_profile(image: Image.Image, space: ColourSpace | None) -> tuple[object, bool]:
+    if space is None:
+        return image.info.get("icc_profile"), "icc_profile" in image.info
+    if space.is_srgb or image.mode in ("CMYK", "LAB"):
+        return None, False
+    return rgb_profile(space), True
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

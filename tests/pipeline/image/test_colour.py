@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline.image.colour import display_p3, is_grey, to_srgb
+from pipeline.formats.colour_space import PRIMARIES, ColourSpace
+from pipeline.image.colour import is_grey, rgb_profile, to_srgb
 from tests.pipeline.image.picture_bytes import PORTRAITS, encoded, gradient, photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+
+
+def display_p3():
+    return rgb_profile(ColourSpace(PRIMARIES[12]))
 
 
 def grey_profile(gamma):

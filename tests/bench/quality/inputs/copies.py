@@ -7,8 +7,9 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms
 
+from pipeline.formats.colour_space import PRIMARIES, ColourSpace
 from pipeline.image.affine import apply, corners
-from pipeline.image.colour import display_p3
+from pipeline.image.colour import rgb_profile
 from pipeline.tone.measure import encoded, linear
 
 LIGHTS = {
@@ -78,7 +79,7 @@ def saved_again(pixels: np.ndarray) -> dict[str, bytes]:
 
 
 def _p3(picture: Image.Image) -> bytes:
-    profile = display_p3()
+    profile = rgb_profile(ColourSpace(PRIMARIES[12]))
     wide = ImageCms.profileToProfile(picture, ImageCms.createProfile("sRGB"), io.BytesIO(profile))
     return _saved(wide, "PNG", icc_profile=profile, compress_level=1)
 
