@@ -23,7 +23,7 @@ from pipeline.errors import ModelError
 from sources.stores import aws
 from sources.stores.location import store_at
 
-WELL: Final = 0
+OK: Final = 0
 NOT_ALL_DONE: Final = 1
 WRONG_USE: Final = 2
 
@@ -45,7 +45,7 @@ def watch(make: Callable[[Settings], Service] = Service) -> int:
     _log.info("service.draining", extra={"next": "photos in work are finished; a second signal ends at once"})
     service.drain()
     server.stop()
-    return WELL
+    return OK
 
 
 def function() -> NoReturn:
@@ -81,7 +81,7 @@ def once(inbox: str | Path | None, outbox: str | Path | None, sheet: Path | None
             console.fault(unlisted)
         shown = target is None or _write_sheet(target, settings, time.monotonic() - began, console, signals)
     console.summary()
-    return WELL if well and shown and not unlisted and console.all_well() and not signals else NOT_ALL_DONE
+    return OK if well and shown and not unlisted and console.all_well() and not signals else NOT_ALL_DONE
 
 
 def _sheet_place(sheet: Path, settings: Settings) -> Path:
@@ -120,7 +120,7 @@ def check() -> int:
     for line in warnings:
         say(f"warning: {line}")
     say(f"ok{', with the warnings above' if warnings else ''}: settings, and models in {settings.models_dir}")
-    return WELL
+    return OK
 
 
 def doctor(files: Sequence[str]) -> int:
@@ -134,7 +134,7 @@ def doctor(files: Sequence[str]) -> int:
     verdicts = [one.examine(file) for file in files]
     for file, verdict in zip(files, verdicts, strict=True):
         say(f"{printable(file)} {printable(verdict.text)}")
-    return WELL if all(verdict.well for verdict in verdicts) else NOT_ALL_DONE
+    return OK if all(verdict.ok for verdict in verdicts) else NOT_ALL_DONE
 
 
 def replay(selection: Selection) -> int:
@@ -153,7 +153,7 @@ def replay(selection: Selection) -> int:
     say(f"{counts['replay']} put back to work, {counts['waits']} waiting for their photos, {counts['left']} left")
     if counts["replay"] and not services:
         say("no service runs on this outbox: start `facecraft watch`, or use `once`")
-    return NOT_ALL_DONE if counts["left"] or (selection.name and not any(counts.values())) else WELL
+    return NOT_ALL_DONE if counts["left"] or (selection.name and not any(counts.values())) else OK
 
 
 def _with_folders(settings: Settings) -> Settings:

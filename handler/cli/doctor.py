@@ -1,4 +1,4 @@
-"""Says what will happen to a file of the inbox, or why nothing does, from what the service itself decides by."""
+"""Predicts what a service will do with a file of the inbox. Uses the service's own checks, so both agree."""
 
 import os
 import shlex
@@ -29,14 +29,19 @@ from sources.stores.location import store_at
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`well`: it is done, or will be worked on without anyone's help."""
+    """What happens to a file.
 
-    well: bool
+    Attributes:
+        ok: It is done or being processed, or will be processed without anyone's help.
+        text: Follows the file's name in a sentence, for example "will be processed".
+    """
+
+    ok: bool
     text: str
 
 
 class Doctor:
-    """Looks at files of an inbox folder as a service with these settings would. Writes nothing."""
+    """Examines files of an inbox folder as a service with these settings would. Writes nothing."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -46,25 +51,29 @@ class Doctor:
         self._replay = Replay(settings)
 
     def examine(self, file: str) -> Verdict:
-        """`file` is a path, from the current folder or from the inbox."""
-        path = self._below(file)
+        """Examines one file.
+
+        Args:
+            file: A path, relative to the current folder or to the inbox.
+        """
+        path = self._path_in_inbox(file)
         try:
-            return self._by_place(path) or self._by_look(path or "")
+            return self._by_path(path) or self._by_content(path or "")
         except (OSError, Conflict) as error:
             return Verdict(False, f"cannot be checked: {error}; check disks, mounts and permissions")
 
-    def _below(self, file: str) -> str | None:
-        """The path below the inbox; None for what lies elsewhere."""
-        here, there = os.path.abspath(file), os.path.join(self._root, file)  # noqa: PTH100, PTH118 - links are kept
+    def _path_in_inbox(self, file: str) -> str | None:
+        """The path relative to the inbox; None outside it."""
+        here, there = os.path.abspath(file), os.path.join(self._root, file)  # noqa: PTH100, PTH118 - resolve() would follow links
         found = next((place for place in (here, there) if os.path.lexists(place)), None)
         return self._relative(found) if found else self._relative(here) or self._relative(there)
 
     def _relative(self, place: str) -> str | None:
-        folder, name = os.path.split(os.path.normpath(place))  # a link in the last place is what the service finds
+        folder, name = os.path.split(os.path.normpath(place))  # the service sees a link, not its target
         path = os.path.relpath(f"{os.path.realpath(folder)}/{name}", self._root)
         return None if path.partition("/")[0] in ("..", ".") else path
 
-    def _by_place(self, path: str | None) -> Verdict | None:
+    def _by_path(self, path: str | None) -> Verdict | None:
         for folder in (self._settings.inbox, self._settings.outbox):
             if isinstance(folder, Path) and not folder.is_dir():
                 return Verdict(False, f"{folder} does not exist; mount or create it")
@@ -75,7 +84,7 @@ class Doctor:
             return Verdict(False, f"is ignored: {why}{f', the options of {photo}' if photo else ''}")
         return None
 
-    def _by_look(self, path: str) -> Verdict:
+    def _by_content(self, path: str) -> Verdict:
         try:
             snapshot = take_snapshot(self._root, path)
         except NotAPhoto as error:
@@ -85,11 +94,11 @@ class Doctor:
             return self._gone(path, report)
         marker, in_work = self._attempts.find(path)
         if marker and in_work:
-            return Verdict(True, f"is in work now, {self._attempt(marker.attempts + 1)}")
-        reply = child.with_photo(self._job(path, report), _foreseen)
-        if report and _is_about(report, reply):
-            return self._settled(path, report)
-        return self._unripe(path, snapshot) or self._foretold(reply) or self._awaited(report, marker)
+            return Verdict(True, f"is being processed, {self._attempt(marker.attempts + 1)}")
+        reply = child.with_photo(self._job(path, report), _checked_without_models)
+        if report and _is_current(report, reply):
+            return self._reported(path, report)
+        return self._still_changing(path, snapshot) or self._predicted(reply) or self._pending(report, marker)
 
     def _gone(self, path: str, report: Report | None) -> Verdict:
         if os.path.islink(os.path.join(self._root, path)):  # noqa: PTH114, PTH118 - paths are plain str
@@ -104,7 +113,7 @@ class Doctor:
         base, limits = settings.recipe(), settings.limits()
         return Job(self._inbox, path, base, settings.presets, limits, done_checksums(report))
 
-    def _settled(self, path: str, report: Report) -> Verdict:
+    def _reported(self, path: str, report: Report) -> Verdict:
         again = f"facecraft replay --name {shlex.quote(path)}"
         hint = str(report.get("hint")).removesuffix(".")
         why = f"{report.get('reason')}: {hint}. See {self._report(path)}. To try again: `{again}`"
@@ -112,26 +121,29 @@ class Doctor:
             return Verdict(False, f"was rejected: {why}")
         if report.get("outcome") == "failed":
             return Verdict(False, f"failed, {self._attempt(report.get('attempt'))}: {why}")
-        if self._replay.is_made_as_now(path, report):
+        if self._replay.has_current_options(path, report):
             return Verdict(True, f"is done; see {self._report(path)}")
         other = "is done, with other options than it would have now"
         return Verdict(True, f"{other}; see {self._report(path)}; `{again} --recipe` makes it again")
 
-    def _unripe(self, path: str, snapshot: FileSnapshot) -> Verdict | None:
-        """Whether it waits for quiet; a service measures that from its own first look."""
-        still = (time.time_ns() - snapshot.changed_ns) / 1e9
+    def _still_changing(self, path: str, snapshot: FileSnapshot) -> Verdict | None:
+        """A verdict on a file that may be incomplete, else None.
+
+        Measures from the file's last change; a service measures from when it first saw that change.
+        """
+        unchanged = (time.time_ns() - snapshot.changed_ns) / 1e9
         wanted = self._settings.settle_seconds
-        if still >= wanted or self._is_complete(path):
+        if unchanged >= wanted or self._is_complete(path):
             return None
         return Verdict(True, f"may be incomplete: it will be processed once it has not changed for {wanted:g} s")
 
     def _is_complete(self, path: str) -> bool:
         try:
             return is_complete_file(self._root, path, is_complete)
-        except OSError:  # whoever reads it finds the same and says so
+        except OSError:  # reading the photo fails the same way, and is reported there
             return True
 
-    def _foretold(self, reply: Reply) -> Verdict | None:
+    def _predicted(self, reply: Reply) -> Verdict | None:
         match reply:
             case Rejected(reason, hint):
                 return Verdict(False, f"will be rejected: {reason}: {hint}")
@@ -141,18 +153,18 @@ class Doctor:
                 return Verdict(False, f"will fail: {reason}: {error.strip().splitlines()[-1]}")
         return None
 
-    def _awaited(self, report: Report | None, marker: Marker | None) -> Verdict:
+    def _pending(self, report: Report | None, marker: Marker | None) -> Verdict:
         if marker and marker.attempts >= self._settings.max_attempts:
             return Verdict(False, f"will be reported as failed: {marker.reason}, {self._attempt(marker.attempts)}")
         if marker and marker.attempts:
-            said = f"is tried again: {marker.reason}, {self._attempt(marker.attempts)} failed"
+            text = f"is tried again: {marker.reason}, {self._attempt(marker.attempts)} failed"
         elif marker:
-            said = "was in work when a service died, and is tried again, alone"
+            text = "was being processed when a service died, and is tried again, alone"
         elif report and REPLAY in report:
-            said = "was put back to work and will be processed"
+            text = "was put back to work and will be processed"
         else:
-            said = "has changed since its report and will be processed" if report else "will be processed"
-        return Verdict(True, said if self._attempts.services() else f"{said} when a service runs: none is running")
+            text = "has changed since its report and will be processed" if report else "will be processed"
+        return Verdict(True, text if self._attempts.services() else f"{text} when a service runs: none is running")
 
     def _attempt(self, number: object) -> str:
         return f"attempt {number} of {self._settings.max_attempts}"
@@ -161,15 +173,15 @@ class Doctor:
         return f"{self._settings.outbox}/{report_path(path)}"
 
 
-def _is_about(report: Report, reply: Reply) -> bool:
-    """Whether the report is on what was read; of what could not be read there is nothing to compare."""
+def _is_current(report: Report, reply: Reply) -> bool:
+    """Whether the report is about the file as it is now. A file that cannot be read matches any report of a failure."""
     if isinstance(reply, Failed) and reply.counts:
         return report.get("outcome") == "failed" and REPLAY not in report
     return isinstance(reply, Skipped) and reply.seen.checksums == done_checksums(report)
 
 
-def _foreseen(job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion) -> Reply:
-    """What can be told of a photo without models."""
+def _checked_without_models(job: Job, photo: Blob, sidecar: Blob | None, seen: PhotoVersion) -> Reply:
+    """Rejects what can be rejected without models; Skipped stands for all else."""
     try:
         child.resolved_for(job, photo, sidecar)
         refuse_own(open_photo(photo.data, job.limits)[0])

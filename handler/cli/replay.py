@@ -1,4 +1,4 @@
-"""Puts settled photos back to work: their reports are marked, and stand with their images until the next ones do."""
+"""Queues processed photos again by marking their reports. Report and images stay until new ones replace them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,16 +18,20 @@ from sources.stores.base import Conflict, TooLarge
 from sources.stores.location import AnyStore, store_at
 
 Fate = Literal["replay", "waits", "left"]
-"""Back to work; back to work when it is in the inbox again; not touched."""
+"""Queued again; queued again once it is copied back into the inbox; left unchanged."""
 
 NOT_DONE: Final = frozenset({"rejected", "failed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which reports: all that fit everything which is given. `name`: a path, a file's name, or a pattern of either.
+    """Which photos to process again: those that meet all conditions.
 
-    `recipe`: only those made with other options than the photo would have now.
+    Attributes:
+        outcomes: The outcomes in the report.
+        name: A path, a file name, or a glob pattern of either; None for any.
+        reason: The reason in the report; None for any.
+        recipe: Only photos whose options have changed since they were processed.
     """
 
     outcomes: frozenset[str] = NOT_DONE
@@ -35,17 +39,17 @@ class Selection:
     reason: str | None = None
     recipe: bool = False
 
-    def names(self, path: str) -> bool:
-        own = (path, path.rpartition("/")[2])
-        return self.name is None or self.name in own or any(fnmatchcase(each, self.name) for each in own)
+    def matches_name(self, path: str) -> bool:
+        names = (path, path.rpartition("/")[2])
+        return self.name is None or self.name in names or any(fnmatchcase(each, self.name) for each in names)
 
-    def fits(self, report: Report) -> bool:
+    def matches_report(self, report: Report) -> bool:
         return report.get("outcome") in self.outcomes and self.reason in (None, report.get("reason"))
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of one photo of the selection, and why."""
+    """What happened to one selected photo, and why."""
 
     path: str
     fate: Fate
@@ -53,7 +57,7 @@ class Replayed:
 
 
 class Replay:
-    """Over the folders of these settings. OSError where the outbox is full, read-only or away."""
+    """Queues photos of one inbox and outbox again."""
 
     def __init__(self, settings: Settings) -> None:
         self._inbox, self._outbox = store_at(settings.inbox), store_at(settings.outbox)
@@ -61,9 +65,13 @@ class Replay:
         self.attempts = Attempts(self._outbox)
 
     def run(self, selection: Selection) -> Iterator[Replayed]:
-        """Puts the photos of the selection back, one by one as this is iterated."""
-        for path, report, version in reports(self._outbox, selection.names):
-            if selection.fits(report) and not (selection.recipe and self.is_made_as_now(path, report)):
+        """Queues the selected photos again, one at each step of the iteration.
+
+        Raises:
+            OSError: The outbox is full, read-only or not available.
+        """
+        for path, report, version in reports(self._outbox, selection.matches_name):
+            if selection.matches_report(report) and not (selection.recipe and self.has_current_options(path, report)):
                 yield self._put_back(path, report, version)
 
     def _put_back(self, path: str, report: Report, version: str) -> Replayed:
@@ -75,9 +83,9 @@ class Replay:
             return Replayed(path, "left", "a service works on it now")
         writer = OutboxWriter(self._outbox)
         try:
-            if marker:  # only the marker says that a dead service may have left images
+            if marker:  # a service may have died here after it wrote images: only the marker tells
                 writer.tidy(path)
-            self.attempts.done(path)  # what is left of it must not count against the new attempts
+            self.attempts.done(path)  # earlier attempts must not count against the new ones
             writer.replay(path, report, replaces=version)
         except Conflict:
             return Replayed(path, "left", "a service has just processed it again")
@@ -86,15 +94,16 @@ class Replay:
         return Replayed(path, "replay", str(report.get("reason") or report["outcome"]))
 
     def _where(self, path: str, report: Report) -> tuple[AnyStore, str | None]:
-        """Where the photo lies, in the inbox or moved; None where it is gone."""
+        """The store that holds the photo, the inbox or the outbox (moved), and its path there; None if it is gone."""
         if self._inbox.exists(path):
             return self._inbox, path
         return self._outbox, moved_to(self._outbox, path, report)
 
-    def is_made_as_now(self, path: str, report: Report) -> bool:
-        """Whether it was made with the options that the photo would have now.
+    def has_current_options(self, path: str, report: Report) -> bool:
+        """Whether the photo was processed with the options that it would get now.
 
-        Also where they cannot be told: a portrait is not given up for that.
+        True also if the report does not name its options, or the current ones cannot be read or are not valid: a good
+        portrait is not replaced for that.
         """
         made = digest(report)
         try:

@@ -144,7 +144,7 @@ def test_what_can_be_told_from_the_bytes_is_told_before_any_work(desk, data, rea
     desk.photo("anna.jpg", data)
 
     verdict = say(desk, "anna.jpg", MAX_UPLOAD_SIZE_MB="1")
-    assert (verdict.well, verdict.text.split(": ")[:2]) == (False, ["will be rejected", reason])
+    assert (verdict.ok, verdict.text.split(": ")[:2]) == (False, ["will be rejected", reason])
 
 
 def test_a_portrait_that_came_back_and_a_wrong_sidecar_will_be_rejected(desk):
@@ -174,14 +174,14 @@ def test_a_photo_that_was_taken_out_is_done(desk, after, said):
     desk.service(after=after)(desk.photo("anna.jpg", PHOTO))
 
     verdict = say(desk, desk.inbox.root / "anna.jpg")
-    assert (verdict.well, verdict.text.partition("; see ")[0]) == (True, f"is done and {said}")
+    assert (verdict.ok, verdict.text.partition("; see ")[0]) == (True, f"is done and {said}")
 
 
 def test_a_rejected_photo_is_told_with_what_to_do(desk):
     desk.run(desk.photo("my cat.jpg", PHOTO), refused)
 
     verdict = say(desk, "my cat.jpg")
-    assert not verdict.well
+    assert not verdict.ok
     assert verdict.text == (
         "was rejected: no_face_detected: No face was found: send a photo that shows one face from the front, well lit. "
         f"See {desk.outbox.root}/reports/my cat.jpg.json. To try again: `facecraft replay --name 'my cat.jpg'`"
@@ -204,7 +204,7 @@ def test_failures_are_told_with_the_attempts_that_are_left(desk):
     assert said[:2] == [
         Verdict(True, f"is tried again: processing_crashed, attempt {number} of 3 failed") for number in (1, 2)
     ]
-    assert (said[2].well, said[2].text.split(":")[:2]) == (False, ["failed, attempt 3 of 3", " processing_crashed"])
+    assert (said[2].ok, said[2].text.split(":")[:2]) == (False, ["failed, attempt 3 of 3", " processing_crashed"])
     assert say(desk, "anna.jpg", MAX_ATTEMPTS="5").text.startswith("failed, attempt 3 of 5")
 
 
@@ -221,11 +221,11 @@ def test_attempts_that_are_used_up_will_be_reported(desk):
 def test_what_is_in_work_and_what_a_dead_service_had_in_work(desk):
     desk.photo("anna.jpg", PHOTO)
     desk.process.attempts.begin("anna.jpg")
-    assert say(desk, "anna.jpg") == Verdict(True, "is in work now, attempt 1 of 3")
+    assert say(desk, "anna.jpg") == Verdict(True, "is being processed, attempt 1 of 3")
 
     desk.process.attempts.close()
     verdict = say(desk, "anna.jpg")
-    assert (verdict.well, verdict.text.partition(",")[0]) == (True, "was in work when a service died")
+    assert (verdict.ok, verdict.text.partition(",")[0]) == (True, "was being processed when a service died")
 
 
 def test_a_new_version_and_a_replayed_photo_will_be_processed(desk):
@@ -245,7 +245,7 @@ def test_a_photo_that_may_not_be_read_will_fail(desk):
     (desk.inbox.root / "anna.jpg").chmod(0)
 
     verdict = say(desk, "anna.jpg")
-    assert (verdict.well, verdict.text.split(": ")[:2]) == (False, ["will fail", "unreadable"])
+    assert (verdict.ok, verdict.text.split(": ")[:2]) == (False, ["will fail", "unreadable"])
 
 
 def test_a_sidecar_that_cannot_be_read_will_fail_and_has_failed(desk):
