@@ -1,4 +1,4 @@
-"""Who may call the function: whoever has the key; without one, the programs of this machine, and no web page."""
+"""Who may call: whoever has the key. Without a key, programs on this machine, but no web page."""
 
 import hmac
 from collections.abc import Mapping
@@ -10,21 +10,26 @@ from handler.config.fields import is_loopback
 
 _KEY: Final = "X-API-Key"
 _SETTING: Final = "FACECRAFT_API_KEY"
-_OF_BROWSERS: Final = ("Origin", "Sec-Fetch-Site")
-"""What every browser sends with a POST, wherever the page is from; programs have no reason to."""
+_BROWSER_HEADERS: Final = ("Origin", "Sec-Fetch-Site")
+"""Every browser sends them with a POST, whatever the page; other programs have no reason to."""
 
 _SET_A_KEY: Final = f"set {_SETTING} to a long random word, and send it as {_KEY}"
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """`loopback`: the server's address is one that only this machine reaches. A key is asked for there, too."""
+    """Decides whether a request may call.
+
+    Attributes:
+        loopback: Whether only this machine reaches the server's address.
+        key: What a request has to send, on a loopback address too; None if no key is set.
+    """
 
     loopback: bool
     key: str | None = field(default=None, repr=False)
 
     def refusal(self, headers: Mapping[str, str]) -> str | None:
-        """Why the request is not answered, with the fix; None where it may call."""
+        """Why the request may not call, with the fix; None if it may."""
         if self.key is not None:
             return self._key_refusal(headers.get(_KEY))
         if not self.loopback:
@@ -39,8 +44,8 @@ class Guard:
 
 
 def _page_refusal(headers: Mapping[str, str]) -> str | None:
-    """A page of any site may post to 127.0.0.1 without asking, and under a name of its own that leads there."""
-    if any(name in headers for name in _OF_BROWSERS):
+    """Any web page can post to 127.0.0.1 unasked, and to a host name of its own that resolves to it."""
+    if any(name in headers for name in _BROWSER_HEADERS):
         return f"calls out of a browser are refused, because any site could make them: {_SET_A_KEY}"
     host = headers.get("Host")
     if host is None or is_loopback(_hostname(host)):

@@ -1,4 +1,4 @@
-"""`/events`: where object storage tells of new photos. Answers before any work is done."""
+"""`/events`: object storage posts its notifications here. Answers before any photo is processed."""
 
 import asyncio
 import hmac
@@ -16,8 +16,14 @@ _RETRY_SECONDS: Final = {"unready": "5", "full": "30"}
 
 @dataclass(frozen=True, slots=True)
 class EventsRoute:
-    """`accept` takes a body and says whether there was room for all of it; `unready` says why no photo can be worked
-    on now. Without a token everyone may post. A body has `read_seconds` to come."""
+    """`POST /events`.
+
+    Attributes:
+        accept: Takes a body; whether there was room for all of its photos.
+        unready: Why no photo can be processed now; empty if one can.
+        token: What a request has to send; None lets everyone post.
+        read_seconds: How long a body may take to arrive.
+    """
 
     accept: Callable[[bytes], bool]
     unready: Callable[[], list[str]]
@@ -25,25 +31,25 @@ class EventsRoute:
     read_seconds: float = 10.0
 
     def routes(self) -> list[web.RouteDef]:
-        """HEAD, GET and OPTIONS are what servers probe with; they ask for no token."""
-        return [web.post(PATH, self._post), web.get(PATH, _probed), web.options(PATH, _probed)]
+        """Servers probe with HEAD, GET and OPTIONS, which need no token."""
+        return [web.post(PATH, self._post), web.get(PATH, _probe), web.options(PATH, _probe)]
 
     async def _post(self, request: web.Request) -> web.Response:
         if (refusal := self._refusal(request.headers.get("Authorization"))) is not None:
             return refusal
         if reasons := self.unready():
-            return _later("unready", {"error": "not ready", "reasons": reasons})
+            return _unavailable("unready", {"error": "not ready", "reasons": reasons})
         try:
             async with asyncio.timeout(self.read_seconds):
                 body = await request.read()
         except TimeoutError:
-            return _json({"error": "the body did not come in time"}, HTTPStatus.REQUEST_TIMEOUT)
+            return _json({"error": "the body did not arrive in time"}, HTTPStatus.REQUEST_TIMEOUT)
         if not self.accept(body):
-            return _later("full", {"error": "too many photos wait already"})
+            return _unavailable("full", {"error": "too many photos wait already"})
         return _json({"accepted": True})
 
     def _refusal(self, sent: str | None) -> web.Response | None:
-        """MinIO and RustFS send one word as `Bearer <word>` and two as they are; AIStor sends what it was given."""
+        """MinIO and RustFS send one word as `Bearer <word>` and two unchanged; AIStor sends any value unchanged."""
         if self.token is None:
             return None
         if sent is None:
@@ -54,11 +60,11 @@ class EventsRoute:
         return None if any(right) else _json({"error": "this is not the token"}, HTTPStatus.FORBIDDEN)
 
 
-async def _probed(_: web.Request) -> web.Response:
+async def _probe(_: web.Request) -> web.Response:
     return _json({"events": "POST them here"})
 
 
-def _later(why: str, content: dict[str, object]) -> web.Response:
+def _unavailable(why: str, content: dict[str, object]) -> web.Response:
     return _json(content, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": _RETRY_SECONDS[why]})
 
 

@@ -1,4 +1,4 @@
-"""The Invoke API of AWS Lambda, as far as one function needs it: what its clients send and are answered."""
+"""The Invoke API of AWS Lambda, as far as one function needs it."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, cast, get_args
 from aiohttp import web
 
 from handler.http.auth import Guard
-from handler.serverless.calls import Call, Calls, InvocationType, Stopping
+from handler.serverless.calls import CallExecutor, ExecutorStopped, FunctionCall, InvocationType
 from handler.serverless.invocation import FunctionError
 from handler.telemetry.log import Tail
 from handler.telemetry.metrics import Metrics
@@ -23,32 +23,41 @@ from handler.telemetry.metrics import Metrics
 PATH: Final = "/2015-03-31/functions/function/invocations"
 
 _BODY_BYTES: Final = 6 * 1024 * 1024
-_CAPITAL: Final = ("AccessDeniedException", "ServiceException")
-"""Those whose messages AWS spells so."""
+_CAPITAL_MESSAGE: Final = ("AccessDeniedException", "ServiceException")
+"""The errors whose message AWS sends as `Message`; the others have `message`."""
 
 _LOG_TYPES: Final = ("None", "Tail")
 _SOON: Final = {"Retry-After": "1"}
 _LATER: Final = {"Retry-After": "5"}
 
 
-class _Refusal(Exception):
-    """What is answered instead of a call, in the form that AWS gives it."""
+class _InvokeError(Exception):
+    """Answers the request with an error in the form of AWS; no call is made."""
 
     def __init__(
         self, status: HTTPStatus, kind: str, message: str, headers: Mapping[str, str] | None = None, **more: str
     ) -> None:
         super().__init__(message)
-        who = "Service" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "User"
+        side = "Service" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "User"
         self.status = status
-        self.content = {**more, "Type": who, "Message" if kind in _CAPITAL else "message": message}
+        self.content = {**more, "Type": side, "Message" if kind in _CAPITAL_MESSAGE else "message": message}
         self.headers = {"x-amzn-ErrorType": kind, **(headers or {})}
 
 
 @dataclass(frozen=True, slots=True)
 class InvokeRoute:
-    """`seconds` is a call's deadline, `read_seconds` what its body has to come; `unready` as for the server."""
+    """`POST` to the Invoke path of Lambda.
 
-    calls: Calls
+    Attributes:
+        calls: Runs the function.
+        guard: Decides who may call.
+        unready: Why no photo can be processed now; empty if one can.
+        metrics: Count the requests that are refused.
+        seconds: How long a call may take.
+        read_seconds: How long its body may take to arrive.
+    """
+
+    calls: CallExecutor
     guard: Guard
     unready: Callable[[], list[str]]
     metrics: Metrics
@@ -61,109 +70,109 @@ class InvokeRoute:
     async def _post(self, request: web.Request) -> web.Response:
         request_id = str(uuid.uuid4())
         try:
-            response = await self._answer(request, request_id)
-        except _Refusal as refusal:
-            throttled = refusal.status == HTTPStatus.TOO_MANY_REQUESTS
+            response = await self._invoke(request, request_id)
+        except _InvokeError as error:
+            throttled = error.status == HTTPStatus.TOO_MANY_REQUESTS
             self.metrics.called("throttled" if throttled else "refused")
-            response = web.json_response(refusal.content, status=refusal.status, headers=refusal.headers)
+            response = web.json_response(error.content, status=error.status, headers=error.headers)
         response.headers["x-amzn-RequestId"] = request_id
         return response
 
-    async def _answer(self, request: web.Request, request_id: str) -> web.Response:
-        kind, tail = self._admitted(request.headers)
-        with ExitStack() as place:
-            place.callback(self.calls.give_back)
+    async def _invoke(self, request: web.Request, request_id: str) -> web.Response:
+        invocation_type, tail = self._admit(request.headers)
+        with ExitStack() as slot:
+            slot.callback(self.calls.free_slot)
             event = await self._event(request)
-            if kind == "DryRun":
+            if invocation_type == "DryRun":
                 return web.Response(status=HTTPStatus.NO_CONTENT)
-            call = Call(event, request_id, kind, self.seconds, tail)
-            answer = self._begun(call)
-            place.pop_all()  # from here on it is the call's own
-        return web.Response(status=HTTPStatus.ACCEPTED) if kind == "Event" else await _answered(call, answer)
+            call = FunctionCall(event, request_id, invocation_type, self.seconds, tail)
+            try:
+                answer = self.calls.submit(call)
+            except ExecutorStopped:
+                _unavailable("the service is stopping")
+            slot.pop_all()  # from here on the slot is the call's
+        if invocation_type == "Event":
+            return web.Response(status=HTTPStatus.ACCEPTED)
+        return await _response(call, answer)
 
-    def _admitted(self, headers: Mapping[str, str]) -> tuple[InvocationType, Tail | None]:
-        """What is asked for; a place is taken for it."""
+    def _admit(self, headers: Mapping[str, str]) -> tuple[InvocationType, Tail | None]:
+        """Check the headers and take a slot for the call."""
         if why := self.guard.refusal(headers):
-            raise _Refusal(HTTPStatus.FORBIDDEN, "AccessDeniedException", why)
+            raise _InvokeError(HTTPStatus.FORBIDDEN, "AccessDeniedException", why)
         kind = _one_of(get_args(InvocationType), headers, "X-Amz-Invocation-Type", "RequestResponse")
         log = _one_of(_LOG_TYPES, headers, "X-Amz-Log-Type", "None")
         if reasons := self.unready():
             _unavailable("; ".join(reasons))
-        if not self.calls.take_place():
+        if not self.calls.take_slot():
             why = f"{self.calls.limit} calls run or wait already; try again, or raise FACECRAFT_MAX_CONCURRENT_JOBS"
             reason = "ConcurrentInvocationLimitExceeded"
-            raise _Refusal(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequestsException", why, _SOON, Reason=reason)
+            raise _InvokeError(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequestsException", why, _SOON, Reason=reason)
         return cast("InvocationType", kind), Tail() if log == "Tail" and kind == "RequestResponse" else None
 
     async def _event(self, request: web.Request) -> object:
-        """The body's JSON; without a body {}, as Lambda has it."""
+        """The JSON in the body; {} without a body, as in Lambda."""
         body = await self._body(request)
         try:
-            return await asyncio.to_thread(json.loads, body or b"{}", parse_constant=_no_json)
+            return await asyncio.to_thread(json.loads, body or b"{}", parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             why = f"Could not parse request body into json: {error}"
-            raise _Refusal(HTTPStatus.BAD_REQUEST, "InvalidRequestContentException", why) from error
+            raise _InvokeError(HTTPStatus.BAD_REQUEST, "InvalidRequestContentException", why) from error
 
     async def _body(self, request: web.Request) -> bytes:
         try:
             async with asyncio.timeout(self.read_seconds):
                 return await request.clone(client_max_size=_BODY_BYTES).read()
         except TimeoutError as error:
-            why = f"the body did not come within {self.read_seconds:g} s"
-            raise _Refusal(HTTPStatus.REQUEST_TIMEOUT, "RequestTimeoutException", why) from error
+            why = f"the body did not arrive within {self.read_seconds:g} s"
+            raise _InvokeError(HTTPStatus.REQUEST_TIMEOUT, "RequestTimeoutException", why) from error
         except (ConnectionError, web.RequestPayloadError) as error:
-            why = f"the body did not come whole: {error}"
-            raise _Refusal(HTTPStatus.BAD_REQUEST, "InvalidRequestContentException", why) from error
+            why = f"the body did not arrive completely: {error}"
+            raise _InvokeError(HTTPStatus.BAD_REQUEST, "InvalidRequestContentException", why) from error
         except web.HTTPRequestEntityTooLarge as error:
             why = f"a call takes at most {_BODY_BYTES} bytes; put larger photos into the inbox and send their URI"
-            raise _Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestTooLargeException", why) from error
-
-    def _begun(self, call: Call) -> Future[bytes]:
-        try:
-            return self.calls.begin(call)
-        except Stopping:
-            _unavailable("the service is stopping")
+            raise _InvokeError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestTooLargeException", why) from error
 
 
-def _one_of(words: tuple[str, ...], headers: Mapping[str, str], name: str, usual: str) -> str:
-    word = headers.get(name, usual)
+def _one_of(words: tuple[str, ...], headers: Mapping[str, str], name: str, default: str) -> str:
+    word = headers.get(name, default)
     if word not in words:
         why = f"{name}: {word[:100]!r} is not one of {', '.join(words)}"
-        raise _Refusal(HTTPStatus.BAD_REQUEST, "InvalidParameterValueException", why)
+        raise _InvokeError(HTTPStatus.BAD_REQUEST, "InvalidParameterValueException", why)
     return word
 
 
 def _unavailable(why: str) -> NoReturn:
-    raise _Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceException", f"not ready: {why}", _LATER)
+    raise _InvokeError(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceException", f"not ready: {why}", _LATER)
 
 
-def _no_json(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON")
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
 
 
-async def _answered(call: Call, future: Future[bytes]) -> web.Response:
-    """200 whatever the function said, and by the deadline, even where it works on."""
+async def _response(call: FunctionCall, future: Future[bytes]) -> web.Response:
+    """200 with the function's answer or error, at the deadline at the latest, even if the function still runs."""
     answer = asyncio.wrap_future(future)
-    answer.add_done_callback(lambda late: late.cancelled() or late.exception())  # asked for, so that nobody wonders
+    # Retrieves the error of a call that ends too late; otherwise asyncio logs that nobody did.
+    answer.add_done_callback(lambda late: late.cancelled() or late.exception())
     await asyncio.wait({answer}, timeout=call.remaining())
     headers = {"X-Amz-Executed-Version": "$LATEST", "Content-Type": "application/json"}
     error = answer.exception() if answer.done() else _timed_out(call)
     if error:
         headers["X-Amz-Function-Error"] = "Unhandled"
-    body = await asyncio.to_thread(json.dumps, _told(error, call)) if error else answer.result()
+    body = await asyncio.to_thread(json.dumps, _error_payload(error, call)) if error else answer.result()
     if call.tail:
         headers["X-Amz-Log-Result"] = base64.b64encode(call.tail.text().encode()).decode()
     return web.Response(body=body, headers=headers)
 
 
-def _told(error: BaseException, call: Call) -> dict[str, Any]:
-    """As the runtime of Lambda tells it."""
+def _error_payload(error: BaseException, call: FunctionCall) -> dict[str, Any]:
+    """The error as Lambda's Python runtime sends it."""
     kind, trace = type(error).__name__, traceback.format_tb(error.__traceback__)
     if isinstance(error, FunctionError):
         kind, trace = error.kind, []  # its message says it all
     return {"errorMessage": str(error), "errorType": kind, "requestId": call.request_id, "stackTrace": trace}
 
 
-def _timed_out(call: Call) -> FunctionError:
+def _timed_out(call: FunctionCall) -> FunctionError:
     why = f"RequestId: {call.request_id} Error: Task timed out after {call.seconds:.2f} seconds"
     return FunctionError("Sandbox.Timedout", why)

@@ -1,4 +1,4 @@
-"""The HTTP side: liveness, readiness, status and metrics, answered from a thread of its own."""
+"""The HTTP server: liveness, readiness, status and metrics, answered from a thread of its own."""
 
 import asyncio
 import errno
@@ -19,7 +19,7 @@ from handler.http.invoke import InvokeRoute
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _BODY_BYTES: Final = 1024 * 1024
-"""S3's notifications have 64 KB at most; those of other servers carry an object's metadata too."""
+"""S3's notifications have at most 64 KB; other servers add the object's metadata."""
 
 _IDLE_SECONDS: Final = 15
 _GRACE_SECONDS: Final = 2.0
@@ -30,18 +30,18 @@ _dumps = partial(json.dumps, default=str)
 
 
 class StatusSource(Protocol):
-    """What the server asks. The answers come at once: they are given on the server's only thread."""
+    """What the server asks. The answers must not block: they run on the server's only thread."""
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether the process does its work at all, and facts about it."""
+        """Whether the process works at all, and facts about it."""
 
     def unready(self) -> list[str]:
-        """Why no photo can be worked on now, in sentences; empty means ready."""
+        """Why no photo can be processed now, one sentence each; empty means ready."""
 
     def status(self) -> dict[str, Any]: ...
 
     def metrics(self) -> tuple[bytes, str]:
-        """Prometheus' text and its content type."""
+        """Prometheus's text format, and its content type."""
 
 
 class ServerError(Exception):
@@ -51,10 +51,16 @@ class ServerError(Exception):
 def make_app(
     service: StatusSource, events: EventsRoute | None = None, invoke: InvokeRoute | None = None
 ) -> web.Application:
-    """Routes for GET and HEAD, and for POST where `events` and `invoke` are given; refusals are told in JSON too."""
+    """The application with all its routes; errors are JSON too.
+
+    Args:
+        service: Answers for health, readiness, status and metrics.
+        events: Adds `POST /events`.
+        invoke: Adds Lambda's Invoke path.
+    """
     app = web.Application(client_max_size=_BODY_BYTES, middlewares=[_errors_as_json])
     app[_SERVICE] = service
-    app.on_response_prepare.append(_stamp)
+    app.on_response_prepare.append(_set_headers)
     routes = {"/": _index, "/health": _health, "/ready": _ready, "/status": _status, "/metrics": _metrics}
     app.add_routes([web.get(path, handler) for path, handler in routes.items()])
     app.add_routes(events.routes() if events else [])
@@ -67,8 +73,8 @@ async def _index(_: web.Request) -> web.Response:
 
 
 async def _health(request: web.Request) -> web.Response:
-    well, facts = request.app[_SERVICE].health()
-    return _json({**facts, "status": "healthy" if well else "unhealthy"}, 200 if well else 503)
+    healthy, facts = request.app[_SERVICE].health()
+    return _json({**facts, "status": "healthy" if healthy else "unhealthy"}, 200 if healthy else 503)
 
 
 async def _ready(request: web.Request) -> web.Response:
@@ -96,7 +102,7 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
         return _json({"error": error.reason, "hint": hint}, error.status, kept)
 
 
-async def _stamp(_: web.Request, response: web.StreamResponse) -> None:
+async def _set_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Server"] = "facecraft"
@@ -107,7 +113,7 @@ def _json(content: Mapping[str, object], status: int = 200, headers: Mapping[str
 
 
 class ServerThread:
-    """Runs an application on a thread and an event loop of its own, so that no work of the service delays a probe."""
+    """Runs an application on a thread and event loop of its own, so that the service's work delays no probe."""
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
         self._app = app
@@ -120,21 +126,25 @@ class ServerThread:
 
     @property
     def port(self) -> int:
-        """The port that is listened on, once `start` has returned; of use where 0 was asked for."""
+        """The port, which the system chooses if 0 was asked for. Only after `start`."""
         return self._bound.result(timeout=0)
 
     def start(self) -> None:
-        """Return when the server listens; ServerError where it cannot."""
+        """Return when the server listens.
+
+        Raises:
+            ServerError: It cannot.
+        """
         self._thread.start()
         try:
             self._bound.result()
         except (OSError, UnicodeError) as error:
-            raise ServerError(_why(error, self._host, self._port)) from error
+            raise ServerError(_listen_error(error, self._host, self._port)) from error
 
     def stop(self) -> None:
-        """Close the port, let running answers end (2 s) and return when the thread is gone."""
+        """Close the port, give requests in work 2 s to finish, and wait for the thread to end."""
         if self._loop is not None and self._thread.is_alive():
-            with suppress(RuntimeError):  # it is ending by itself, and its loop is closed already
+            with suppress(RuntimeError):  # it ended by itself, and its loop is closed
                 self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
 
@@ -144,14 +154,14 @@ class ServerThread:
                 self._loop = runner.get_loop()
                 runner.run(self._serve())
         finally:
-            self._bound.cancel()  # nobody waits for a thread that ended before it could answer
+            self._bound.cancel()  # so that `start` does not wait for a thread that failed earlier
 
     async def _serve(self) -> None:
         runner = web.AppRunner(
             self._app,
             access_log=None,
             keepalive_timeout=_IDLE_SECONDS,
-            lingering_time=_GRACE_SECONDS,  # for a body that nobody asked for
+            lingering_time=_GRACE_SECONDS,  # for a body that is not read
             shutdown_timeout=_GRACE_SECONDS,
         )
         await runner.setup()
@@ -166,7 +176,7 @@ class ServerThread:
             await runner.cleanup()
 
 
-def _why(error: OSError | UnicodeError, host: str, port: int) -> str:
+def _listen_error(error: OSError | UnicodeError, host: str, port: int) -> str:
     place = f"FACECRAFT_HOST={host} FACECRAFT_PORT={port}"
     code = getattr(error, "errno", None)
     if code == errno.EADDRINUSE:

@@ -1,16 +1,16 @@
-"""A call of the function: what it brings, and how it fails."""
+"""An invocation of the function: its context, and how it fails."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 Answer = dict[str, Any]
-"""JSON: the report of a photo, what became of the photos of an event, or `batchItemFailures`."""
+"""JSON: a photo's report, the outcomes of an event's photos, or `batchItemFailures`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One call. `remaining` gives the seconds that are left to answer it."""
+    """The context of one call. `remaining` returns the seconds left until its deadline."""
 
     request_id: str
     remaining: Callable[[], float]

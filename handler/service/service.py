@@ -22,7 +22,7 @@ from handler.outbox.retention import Retention
 from handler.processing.activity import Activity
 from handler.processing.process import Process
 from handler.processing.worker import Progress, Workers
-from handler.serverless.calls import Calls
+from handler.serverless.calls import CallExecutor
 from handler.serverless.function import LambdaFunction
 from handler.service.recovery import Recovery
 from handler.service.sources import Bucket, Queue, SourceSet, from_folder
@@ -84,7 +84,7 @@ class Service:
             self._inbox, self._report_store, process.writer, self._attempts, self._sources.recheck
         )
         self._workers = Workers(self.source, process, self._activity, settings.workers, self._await_outbox)
-        self._calls = Calls(self._function(process), settings.max_concurrent_jobs, self._metrics)
+        self._calls = CallExecutor(self._function(process), settings.max_concurrent_jobs, self._metrics)
 
     def _source_set(self, *, once: bool) -> SourceSet:
         if isinstance(self._inbox, FileStore):
@@ -239,7 +239,7 @@ class Service:
             "counts": self._activity.counts(),
             "pending": self.source.pending(),
             "inflight": self._activity.inflight(),
-            "invocations": {"inflight": self._calls.taken, "limit": self._calls.limit},
+            "invocations": {"inflight": self._calls.in_flight, "limit": self._calls.limit},
             "worker_deaths": self.pool.deaths,
         }
 
@@ -255,7 +255,7 @@ class Service:
         return {"restoration": "available"}
 
     def metrics(self) -> tuple[bytes, str]:
-        self._metrics.load(len(self._activity.inflight()), self.source.pending(), self._calls.taken)
+        self._metrics.load(len(self._activity.inflight()), self.source.pending(), self._calls.in_flight)
         for name, attached in self._sources.attached.items():
             self._metrics.source_up(name, attached() is None)
         return self._metrics.render()

@@ -169,7 +169,7 @@ def test_so_many_calls_are_taken_and_no_more():
             thread.join(10)
 
         assert [status for status, *_ in answers] == [200, 200]
-        assert (desk.post()[0], desk.calls.taken) == (200, 0)
+        assert (desk.post()[0], desk.calls.in_flight) == (200, 0)
 
 
 @pytest.mark.parametrize("wrong", [{"body": b"{"}, {"X_Amz_Invocation_Type": "DryRun"}, {"X_Amz_Log_Type": "x"}])
@@ -193,7 +193,7 @@ def test_a_call_over_its_time_is_answered_and_keeps_its_place_until_it_has_ended
         assert (headers["X-Amz-Function-Error"], desk.post()[0]) == ("Unhandled", 429)
         desk.function.go_on.release()
         desk.calls.drain()
-        assert (desk.calls.taken, desk.counted("timed_out")) == (0, 1)
+        assert (desk.calls.in_flight, desk.counted("timed_out")) == (0, 1)
 
 
 def test_a_client_that_goes_away_before_its_body_is_whole_leaves_its_place(caplog):
@@ -212,7 +212,7 @@ def test_a_client_that_goes_away_costs_nobody_else_anything(desk):
 
     assert desk.post()[0] == 200
     desk.calls.drain()
-    assert desk.calls.taken == 0
+    assert desk.calls.in_flight == 0
 
 
 def test_a_body_that_does_not_come_is_not_waited_for():
@@ -304,7 +304,7 @@ def test_boto3_reads_answers_without_a_body(client, kind, status):
      ("loading", b"{}", "ServiceException"), ("well", b" " * (LIMIT + 1), "RequestTooLargeException")],
 )  # fmt: skip
 def test_boto3_knows_our_errors(desk, client, state, payload, code):
-    while state == "full" and desk.calls.take_place():
+    while state == "full" and desk.calls.take_slot():
         pass
     desk.reasons = ["models are loading"] if state == "loading" else []
 

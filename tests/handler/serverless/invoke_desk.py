@@ -9,7 +9,7 @@ from dataclasses import replace
 from handler.http.auth import Guard
 from handler.http.invoke import PATH, InvokeRoute
 from handler.http.server import ServerThread, make_app
-from handler.serverless.calls import Calls
+from handler.serverless.calls import CallExecutor
 from handler.serverless.invocation import FunctionError
 from handler.telemetry.metrics import Metrics
 from tests.handler.http.test_server import Service
@@ -48,7 +48,7 @@ class Desk:
 
     def __init__(self, *, limit=4, seconds=SOON, loopback=True, key=None, read_seconds=SOON):
         self.function, self.metrics, self.reasons = Played(), Metrics(), []
-        self.calls = Calls(self.function, limit, self.metrics)
+        self.calls = CallExecutor(self.function, limit, self.metrics)
         invoke = InvokeRoute(self.calls, Guard(loopback, key), lambda: self.reasons, self.metrics, seconds)
         app = make_app(Service(), invoke=replace(invoke, read_seconds=read_seconds))
         self.server = ServerThread(app, "127.0.0.1", 0)

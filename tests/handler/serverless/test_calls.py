@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from handler.serverless.calls import Call, Calls, Stopping
+from handler.serverless.calls import CallExecutor, ExecutorStopped, FunctionCall
 from handler.telemetry.log import Tail
 from handler.telemetry.metrics import Metrics
 from tests.handler.serverless.invoke_desk import SOON, Played
@@ -19,7 +19,7 @@ def function():
 
 @pytest.fixture
 def calls(function):
-    calls = Calls(function, 2, Metrics())
+    calls = CallExecutor(function, 2, Metrics())
     yield calls
     function.go_on.release(2)
     calls.drain()
@@ -34,8 +34,8 @@ def said(caplog):
 
 def ended(calls, event, kind="RequestResponse", seconds=SOON, tail=None):
     """Its answer, or its error."""
-    assert calls.take_place()
-    return calls.begin(Call(event, "id-1", kind, seconds, tail))
+    assert calls.take_slot()
+    return calls.submit(FunctionCall(event, "id-1", kind, seconds, tail))
 
 
 def test_an_answer_is_json_and_has_one_closing_line(calls, said):
@@ -79,9 +79,9 @@ def test_the_place_is_free_when_the_answer_is_there(calls):
     for _ in range(5):
         ended(calls, {}).result(SOON)
     assert ended(calls, {"fail": "X"}).exception(SOON)
-    assert (calls.taken, calls.take_place(), calls.take_place(), calls.take_place()) == (0, True, True, False)
-    calls.give_back()
-    calls.give_back()
+    assert (calls.in_flight, calls.take_slot(), calls.take_slot(), calls.take_slot()) == (0, True, True, False)
+    calls.free_slot()
+    calls.free_slot()
 
 
 def test_the_end_waits_for_all_calls_also_those_that_nobody_waits_for(calls, function):
@@ -95,8 +95,8 @@ def test_the_end_waits_for_all_calls_also_those_that_nobody_waits_for(calls, fun
     ending.join(SOON)
 
     assert [answer.result(0) for answer in answers] == [b'{"echo": {"hold": 1}}'] * 2
-    with pytest.raises(Stopping):
-        calls.begin(Call({}, "id-2", "Event", SOON))
+    with pytest.raises(ExecutorStopped):
+        calls.submit(FunctionCall({}, "id-2", "Event", SOON))
 
 
 def test_each_tail_hears_its_own_call(calls, function):
