@@ -1,3 +1,3 @@
-"""Wires sources and pipeline together: settings, workers, sink, server, commands."""
+"""Wires sources and pipeline together: settings, workers, outbox, HTTP server, commands."""
 
 __version__ = "0.1.0"

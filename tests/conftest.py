@@ -1,4 +1,4 @@
-"""What all tests share: the models, one studio, the sample portraits."""
+"""What all tests share: the models, one pipeline, the sample portraits."""
 
 import os
 from pathlib import Path
@@ -57,7 +57,7 @@ def model_set(models: Path, landmarks: str = "landmarks_68", cutout: str = "u2ne
 
 @pytest.fixture(scope="session")
 def portrait_pipeline(models: Path):
-    """A studio with the real detector and predictor and the smallest real cut-out model."""
+    """A pipeline with the real detector and predictor and the smallest real cut-out model."""
     from pipeline.pipeline import PortraitPipeline
 
     return PortraitPipeline(model_set(models))

@@ -41,7 +41,7 @@ def _cutout(settings: CommonSettings) -> Verified:
 
 
 def will_restore(settings: CommonSettings) -> bool:
-    """Whether the kit is going to have a restorer, unless its file is wrong."""
+    """Whether the model set will have a restorer, unless its file is wrong."""
     return settings.restore != "off" and not _unrestorable(settings, _landmarks(settings))
 
 

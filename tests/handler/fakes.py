@@ -45,7 +45,7 @@ def face(left=812):
 
 
 def result(owner, faces=1):
-    """What the studio gives for a photo of so many faces, each a portrait."""
+    """The pipeline's result for a photo of so many faces, each a portrait."""
     facts = {
         "source": SOURCE,
         "face_count": faces,

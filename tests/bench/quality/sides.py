@@ -98,7 +98,7 @@ def _theirs(drawn: Drawn) -> Delivered:
 
 
 def both(models: Path) -> tuple[PortraitPipeline, Ours, Theirs]:
-    """Our studio and the two sides, with the same models."""
+    """Our pipeline and the two sides, with the same models."""
     landmarks, mask = verified(models, "landmarks_68"), verified(models, cutout_model(models).name)
     portrait_pipeline = PortraitPipeline(ModelSet(landmarks, mask, verified(models, "mmod"), device="cpu"))
     return (

@@ -206,10 +206,10 @@ def test_two_services_never_give_one_name_to_two_photos(writer):
 import sys
 from pathlib import Path
 from tests.handler.outbox.test_writer import OutboxWriter, FileStore, portrait, settle
-sink = OutboxWriter(FileStore(Path(sys.argv[1])))
+writer = OutboxWriter(FileStore(Path(sys.argv[1])))
 for number in range(15):
     path = f"{number}.{sys.argv[2]}"
-    settle(sink, path, portrait(path))
+    settle(writer, path, portrait(path))
 """
     kinds = ("jpg", "heic", "png")
     services = [

@@ -177,7 +177,7 @@ class Unpicklable(Exception):
 
 
 class Failing:
-    """A studio with a fault."""
+    """A pipeline that raises an error."""
 
     device = "cpu"
 
