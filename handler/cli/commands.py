@@ -1,4 +1,4 @@
-"""What the commands do; each gives its exit code."""
+"""The commands. Each returns its exit code."""
 
 import logging
 import sys
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def watch(make: Callable[[Settings], Service] = Service) -> int:
-    """Serve until SIGTERM or SIGINT, then finish what is in work; a second signal ends at once."""
+    """Runs the service until SIGTERM or SIGINT, then finishes the current photos. A second signal exits at once."""
     settings = load()
     _prepare(settings, settings.log_level)
     service = make(settings)
@@ -42,73 +42,80 @@ def watch(make: Callable[[Settings], Service] = Service) -> int:
     service.start()
     _log.info("service.started", extra={"inbox": str(settings.inbox), "port": server.port})
     stop.wait()
-    _log.info("service.draining", extra={"next": "photos in work are finished; a second signal ends at once"})
+    _log.info("service.draining", extra={"next": "current photos are finished; a second signal exits at once"})
     service.drain()
     server.stop()
     return OK
 
 
 def function() -> NoReturn:
-    """Answer Lambda's calls until Lambda ends this process."""
-    from awslambdaric.__main__ import main  # noqa: PLC0415  # nobody else has a use for it
+    """Handles Lambda invocations until Lambda ends this process."""
+    from awslambdaric.__main__ import main  # noqa: PLC0415  # only Lambda needs it
 
     main([sys.argv[0], "handler.aws.lambda_handler"])
     raise SystemExit(WRONG_USE)
 
 
 def once(inbox: str | Path | None, outbox: str | Path | None, sheet: Path | None = None) -> int:
-    """Process what lies in the inbox and is not reported yet; then write the contact sheet of all that lies there."""
+    """Processes the photos in the inbox that have no report yet, then writes the contact sheet of all photos there."""
     settings = load(inbox=inbox, outbox=outbox)
     _prepare(settings, "ERROR" if settings.log_level in ("INFO", "WARNING") else settings.log_level)
     if isinstance(settings.inbox, Path) and not settings.inbox.is_dir():
         raise SettingsError([f"{settings.inbox} is not a folder; name one that contains photos, for example ./photos"])
-    target = _sheet_place(sheet, settings) if sheet else None
-    began = time.monotonic()
+    target = _sheet_path(sheet, settings) if sheet else None
+    started = time.monotonic()
     with Console() as console:
         service = Service(settings, once=True, progress=console)
         signals = on_signals(service.source.stop)
         service.start()
-        if hindrance := service.wait_begun():
+        if reason := service.wait_started():
             service.drain()
-            console.fault(hindrance)
+            console.error(reason)
             return WRONG_USE
         while not service.wait_finished(0.2):
             console.waiting(service.waiting())
-        well, _ = service.health()
+        healthy, _ = service.health()
         service.finish()
         unlisted = None if signals else service.source.attached()
         if unlisted:
-            console.fault(unlisted)
-        shown = target is None or _write_sheet(target, settings, time.monotonic() - began, console, signals)
+            console.error(unlisted)
+        written = target is None or _write_sheet(target, settings, time.monotonic() - started, console, signals)
     console.summary()
-    return OK if well and shown and not unlisted and console.all_well() and not signals else NOT_ALL_DONE
+    succeeded = healthy and written and not unlisted and console.all_accepted() and not signals
+    return OK if succeeded else NOT_ALL_DONE
 
 
-def _sheet_place(sheet: Path, settings: Settings) -> Path:
-    from handler.web import contact_sheet  # noqa: PLC0415  # it brings the picture decoders, which `watch` has no use for
+def _sheet_path(sheet: Path, settings: Settings) -> Path:
+    from handler.web import contact_sheet  # noqa: PLC0415  # it imports the image decoders, which `watch` does not need
 
     inbox, _ = contact_sheet.folders(settings)
     return contact_sheet.place(sheet, inbox)
 
 
 def _write_sheet(target: Path, settings: Settings, seconds: float, console: Console, signals: list[int]) -> bool:
-    """Whether it was written."""
+    """Writes the contact sheet.
+
+    Returns:
+        Whether it was written; if not, the reason is printed.
+    """
     from handler.web import contact_sheet  # noqa: PLC0415  # as above
 
     try:
         contact_sheet.write(target, settings, seconds, console.showing, lambda: bool(signals))
     except contact_sheet.Stopped:
-        console.fault(f"stopped before the sheet was written; the same command writes {printable(str(target))}")
+        console.error(
+            f"stopped before the sheet was written; run the same command again to write {printable(str(target))}"
+        )
         return False
     except OSError as error:
-        console.fault(f"the sheet could not be written: {error}; make room there or name another file")
+        console.error(f"the sheet could not be written: {error}; free some space or name another file")
         return False
     say(f"sheet     {printable(str(target))}")
     return True
 
 
 def check() -> int:
-    """Check settings and models; print each error, and each model that is replaced or unavailable, with the fix."""
+    """Checks settings and models; prints each error, and each model that is replaced or unavailable, with the fix."""
     settings = load_common()
     for line in settings.warnings:
         print(f"note: {line}", file=sys.stderr)
@@ -124,12 +131,12 @@ def check() -> int:
 
 
 def doctor(files: Sequence[str]) -> int:
-    """What will happen to each of these files, or why nothing does."""
-    from handler.cli.doctor import Doctor  # noqa: PLC0415  # it brings the picture decoders, which `watch` has no use for
+    """Prints what will happen to each of these files, or why nothing will."""
+    from handler.cli.doctor import Doctor  # noqa: PLC0415  # it imports the image decoders, which `watch` does not need
 
     settings = load()
     if not isinstance(settings.inbox, Path):
-        raise SettingsError([f"{settings.inbox} is a bucket: doctor looks at files; see the report of an object"])
+        raise SettingsError([f"{settings.inbox} is a bucket: doctor examines files only; see the report of the object"])
     one = Doctor(settings)
     verdicts = [one.examine(file) for file in files]
     for file, verdict in zip(files, verdicts, strict=True):
@@ -138,7 +145,7 @@ def doctor(files: Sequence[str]) -> int:
 
 
 def replay(selection: Selection) -> int:
-    """Put settled photos back to work."""
+    """Queues processed photos again."""
     settings = _with_folders(load())
     counts = {"replay": 0, "waits": 0, "left": 0}
     try:
@@ -157,25 +164,29 @@ def replay(selection: Selection) -> int:
 
 
 def _with_folders(settings: Settings) -> Settings:
-    """SettingsError where one of them is not there: what is away must not look empty."""
+    """Raises SettingsError if a folder does not exist: a folder that is not mounted must not look empty."""
     folders = [place for place in (settings.inbox, settings.outbox) if isinstance(place, Path)]
-    away = [folder for folder in folders if not folder.is_dir()]
-    if away:
-        raise SettingsError([f"{folder} does not exist; mount or create it, or name another folder" for folder in away])
+    missing = [folder for folder in folders if not folder.is_dir()]
+    if missing:
+        raise SettingsError(
+            [f"{folder} does not exist; mount or create it, or name another folder" for folder in missing]
+        )
     return settings
 
 
 def models(action: str, names: Sequence[str]) -> int:
-    """`fetch`, `verify` or `list`."""
+    """Runs `models fetch`, `models verify` or `models list`."""
     settings = load_common()
     run = {"fetch": fetch.run_fetch, "verify": fetch.run_verify, "list": fetch.run_list}[action]
     return run(names, settings.models_dir, settings.model_files())
 
 
 def _prepare(settings: Settings, level: str) -> None:
-    """Logs, warnings, and an outbox: an inbox that is not there is waited for, it may be mounted later.
+    """Sets up logging, logs warnings and creates the outbox. The inbox may be mounted later, so it is not created.
 
-    AwsSettingsError where buckets cannot be reached by boto3's own settings.
+    Raises:
+        SettingsError: The outbox cannot be created.
+        AwsSettingsError: boto3's own settings are not sufficient for the buckets.
     """
     log.setup(level)
     _warn(settings)

@@ -1,4 +1,4 @@
-"""The screen of `once`: a progress bar on stderr, one line a photo on stdout, a summary at the end."""
+"""The output of `once`: a progress bar on stderr, one line per photo on stdout, a summary at the end."""
 
 import sys
 import threading
@@ -16,7 +16,7 @@ _COUNTED: tuple[OutcomeName, ...] = ("done", "skipped", "rejected", "failed")
 
 
 class Console:
-    """Prints what comes of each photo. Use as a context."""
+    """Prints the outcome of each photo. A context manager; thread-safe."""
 
     def __init__(self) -> None:
         terminal = Terminal(stderr=True)
@@ -39,7 +39,7 @@ class Console:
         self.showing(event.path)
 
     def showing(self, path: str) -> None:
-        """Name the photo that is at its turn."""
+        """Shows a photo's path beside the bar."""
         self._bar.update(self._task, description=printable(path))
 
     def settled(self, event: Event, outcome: Outcome) -> None:
@@ -51,18 +51,18 @@ class Console:
                 say(line)
 
     def waiting(self, number: int) -> None:
-        """How many photos are known and not settled."""
-        settled = sum(self._counts.values())
-        self._bar.update(self._task, completed=settled, total=settled + number)
+        """Sets the bar's total to the finished photos and `number` unfinished ones."""
+        finished = sum(self._counts.values())
+        self._bar.update(self._task, completed=finished, total=finished + number)
 
-    def fault(self, reason: str) -> None:
+    def error(self, reason: str) -> None:
         self._bar.stop()
         print(f"once: {reason}", file=sys.stderr)
 
     def summary(self) -> None:
         say(", ".join(f"{number} {name}" for name, number in self._counts.items()))
 
-    def all_well(self) -> bool:
+    def all_accepted(self) -> bool:
         """Whether no photo was rejected or failed."""
         return not self._counts["rejected"] and not self._counts["failed"]
 
@@ -71,8 +71,8 @@ def _line(path: str, outcome: Outcome) -> str | None:
     path = printable(path)
     match outcome:
         case Done(outputs, _, notes):
-            said = f" ({', '.join(notes)})" if notes else ""
-            return f"done      {path} -> {', '.join(map(printable, outputs))}{said}"
+            remarks = f" ({', '.join(notes)})" if notes else ""
+            return f"done      {path} -> {', '.join(map(printable, outputs))}{remarks}"
         case Rejected(reason, hint):
             return f"rejected  {path}: {reason}: {hint}"
         case Failed(reason, error, None):

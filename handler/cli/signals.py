@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first one stops, the second one ends the process."""
+"""SIGTERM and SIGINT: the first stops the service gracefully, the second ends the process."""
 
 import os
 import signal
@@ -12,12 +12,19 @@ _NUMBERS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def on_signals(stop: Callable[[], None]) -> list[int]:
-    """From now on the first signal calls `stop`, and the second ends the process at once. Gives those seen so far.
+    """Installs the handlers: the first signal calls `stop`, the second ends the process at once.
 
-    Heard by a thread: Python runs a handler in the main thread alone, and only when that comes to its next bytecode.
-    What arrives just before it begins to wait would be lost, and `stop` might need a lock that it holds.
+    `stop` runs in a thread of its own. Python runs signal handlers only in the main thread, between two bytecodes: a
+    signal that arrives just before the main thread blocks would wait as long as it blocks, and a handler that needs a
+    lock held by the main thread would never return.
+
+    Args:
+        stop: Called once, with the first signal.
+
+    Returns:
+        The numbers of the signals received so far. The list grows.
     """
-    seen: list[int] = []
+    received: list[int] = []
     here, there = socket.socketpair()
     there.setblocking(False)
     signal.set_wakeup_fd(there.detach())
@@ -25,16 +32,16 @@ def on_signals(stop: Callable[[], None]) -> list[int]:
     def listen() -> None:
         while True:
             (number,) = here.recv(1)
-            if seen:
+            if received:
                 os._exit(128 + number)
-            seen.append(number)
+            received.append(number)
             stop()
 
     threading.Thread(target=listen, name="signals", daemon=True).start()
     for number in _NUMBERS:
-        signal.signal(number, _heard)
-    return seen
+        signal.signal(number, _do_nothing)
+    return received
 
 
-def _heard(_number: int, _frame: FrameType | None) -> None:
-    """The byte is written already."""
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """Replaces the default action. Python has already written the number to the wakeup socket."""

@@ -144,7 +144,7 @@ class Service:
         self._attempts.close()
         self._outbox_health.join()
 
-    def wait_begun(self) -> str | None:
+    def wait_started(self) -> str | None:
         """Wait until photos are taken; else say what is in the way, models that do not load or the outbox."""
         while self._beginning.is_alive():
             self._beginning.join(_TICK)
