@@ -17,6 +17,8 @@ REASONS: Final = MappingProxyType(
         "several_faces": "More than one face was found and the policy is reject: crop the photo to one person.",
         "own_output": "This is a portrait that Facecraft made: send the original photo.",
         "invalid_options": "The options of this photo are not valid: correct the value named here.",
+        "archived": "The photo lies in an archive (S3 Glacier): restore it, as with `aws s3api restore-object`; it is "
+        "processed when the event ObjectRestore:Completed arrives, or after `replay`.",
         "name_blocked": "Something that is not a result lies where the result belongs: move it away.",
         # failed: the photo may be fine
         "unreadable": "The photo or its sidecar could not be read: check permissions, and the disk or network behind.",

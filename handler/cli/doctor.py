@@ -21,8 +21,16 @@ from pipeline.errors import PhotoRejected
 from pipeline.formats.completeness import is_complete
 from pipeline.image.probe import open_photo
 from pipeline.image.provenance import refuse_own
-from sources.filters import photo_of, why_ignored
-from sources.folder.snapshot import FileSnapshot, NotAPhoto, is_complete_file, take_snapshot
+from sources.filters import (
+    SIDECAR,
+    has_picture_ending,
+    ignored_name,
+    misnamed_sidecar,
+    photo_of,
+    sidecars_by_photo,
+    why_ignored,
+)
+from sources.folder.snapshot import FileSnapshot, NotAPhoto, is_complete_file, sidecars_in, take_snapshot
 from sources.stores.base import Blob, Conflict
 from sources.stores.location import store_at
 
@@ -58,7 +66,7 @@ class Doctor:
         """
         path = self._path_in_inbox(file)
         try:
-            return self._by_path(path) or self._by_content(path or "")
+            return self._by_path(path) or self._by_sidecar(path or "") or self._by_content(path or "")
         except (OSError, Conflict) as error:
             return Verdict(False, f"cannot be checked: {error}; check disks, mounts and permissions")
 
@@ -70,7 +78,7 @@ class Doctor:
 
     def _relative(self, place: str) -> str | None:
         folder, name = os.path.split(os.path.normpath(place))  # the service sees a link, not its target
-        path = os.path.relpath(f"{os.path.realpath(folder)}/{name}", self._root)
+        path = os.path.relpath(f"{os.path.realpath(folder)}/{name}", os.path.realpath(self._root))
         return None if path.partition("/")[0] in ("..", ".") else path
 
     def _by_path(self, path: str | None) -> Verdict | None:
@@ -80,8 +88,27 @@ class Doctor:
         if path is None:
             return Verdict(False, f"is outside the inbox {self._root}, so it is not processed")
         if why := why_ignored(path):
-            photo = photo_of(path)
-            return Verdict(False, f"is ignored: {why}{f', the options of {photo}' if photo else ''}")
+            return Verdict(False, f"is ignored: {why}{self._purpose(path)}")
+        return None
+
+    def _purpose(self, sidecar: str) -> str:
+        """What a sidecar is for, as the end of a sentence; "" for anything else."""
+        photo = photo_of(sidecar)
+        if photo is None or (self._inbox.exists(photo) and self._inbox.sidecar(photo) == sidecar):
+            return f", the options of {photo}" if photo else ""
+        folder, _, name = sidecar.rpartition("/")
+        meant = (each for each in sorted(os.listdir(f"{self._root}/{folder}")) if _is_for(name, each))  # noqa: PTH208
+        if other := next(meant, None):
+            return f", and not used: for the photo {other} name it {other}{SIDECAR}"
+        return f", the options of {photo}"
+
+    def _by_sidecar(self, path: str) -> Verdict | None:
+        folder, _, name = path.rpartition("/")
+        if os.path.lexists(f"{self._root}/{path}") and (
+            sidecar := misnamed_sidecar(name, sidecars_in(f"{self._root}/{folder}"))
+        ):
+            found = self._by_content(path)
+            return Verdict(False, f"{found.text}; the sidecar {sidecar} is not used: name it {name}{SIDECAR}")
         return None
 
     def _by_content(self, path: str) -> Verdict:
@@ -133,7 +160,7 @@ class Doctor:
         """
         unchanged = (time.time_ns() - snapshot.changed_ns) / 1e9
         wanted = self._settings.settle_seconds
-        if unchanged >= wanted or self._is_complete(path):
+        if unchanged >= wanted or (has_picture_ending(path) and self._is_complete(path)):
             return None
         return Verdict(True, f"may be incomplete: it will be processed once it has not changed for {wanted:g} s")
 
@@ -171,6 +198,10 @@ class Doctor:
 
     def _report(self, path: str) -> str:
         return f"{self._settings.outbox}/{report_path(path)}"
+
+
+def _is_for(sidecar: str, photo: str) -> bool:
+    return ignored_name(photo) is None and misnamed_sidecar(photo, sidecars_by_photo([sidecar])) is not None
 
 
 def _is_current(report: Report, reply: Reply) -> bool:

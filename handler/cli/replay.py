@@ -13,7 +13,6 @@ from handler.outbox.originals import moved_to
 from handler.outbox.reports import Report, digest, reports
 from handler.outbox.writer import OutboxWriter
 from pipeline.errors import PhotoRejected
-from sources.filters import SIDECAR
 from sources.stores.base import Conflict, TooLarge
 from sources.stores.location import AnyStore, store_at
 
@@ -118,7 +117,9 @@ class Replay:
 
     def _sidecar(self, path: str, report: Report) -> bytes | None:
         store, place = self._where(path, report)
+        if place is None:
+            return None
         try:
-            return store.read(f"{place}{SIDECAR}", SIDECAR_BYTES).data
+            return store.read(store.sidecar(place), SIDECAR_BYTES).data
         except (FileNotFoundError, NotADirectoryError):
             return None

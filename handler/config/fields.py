@@ -24,7 +24,13 @@ def parse_location(value: object) -> Location:
         return S3Store.at(text)
     if _URI.match(text):
         raise ValueError("is neither a folder nor a bucket; write a path, or s3://BUCKET/PREFIX")
-    return _parse_path(value)
+    return _parse_folder(value)
+
+
+def _parse_folder(value: object) -> Path:
+    """Links stay: where one is pointed elsewhere while the service runs, the next rescan follows it."""
+    resolved, given = _parse_path(value), Path(str(value)).expanduser()
+    return resolved if ".." in given.parts else given.absolute()
 
 
 def _parse_path(value: object) -> Path:

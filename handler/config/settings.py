@@ -391,7 +391,8 @@ def refuse_overlap(inbox: Location, outbox: Location) -> None:
 
 
 def _is_within(one: Path, other: Path) -> bool:
-    return any(_is_same(one, folder) for folder in (other, *other.parents))
+    real = other.resolve()
+    return any(_is_same(one, folder) for folder in (real, *real.parents))
 
 
 def _is_same(one: Path, other: Path) -> bool:

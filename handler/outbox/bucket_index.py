@@ -9,7 +9,6 @@ from handler.outbox.listing_flags import had_sidecar, is_later, packed_date
 from handler.outbox.metadata import SIDECAR_ETAG, SOURCE_ETAG
 from handler.outbox.paths import report_path, report_paths
 from handler.outbox.reports import last_changed
-from sources.filters import SIDECAR
 from sources.stores.base import ListedObject
 from sources.stores.local import FileStore
 from sources.stores.s3 import S3Store
@@ -48,7 +47,7 @@ class ReportObjects:
         except FileNotFoundError:  # removed since it was listed
             return False
         if SOURCE_ETAG in said:
-            return (said[SOURCE_ETAG], said.get(SIDECAR_ETAG)) == (etag, self.inbox.version(f"{photo}{SIDECAR}"))
+            return (said[SOURCE_ETAG], said.get(SIDECAR_ETAG)) == (etag, self.inbox.version(self.inbox.sidecar(photo)))
         return said.get(STAMP) == str(last_changed(self.inbox, photo))
 
 

@@ -10,7 +10,6 @@ from handler.config.options import SIDECAR_BYTES
 from handler.outbox.paths import original_path, renamed_original
 from handler.outbox.photo_version import Checksums
 from handler.outbox.reports import Report, reported_checksums
-from sources.filters import SIDECAR
 from sources.stores.base import Blob, Conflict, TooLarge
 from sources.stores.local import FileStore
 from sources.stores.location import AnyStore
@@ -48,13 +47,14 @@ class AfterPolicy:
             OSError: The photo cannot be tagged or removed.
         """
         photo = self._expected(path, checksums.bytes, checksums.sha256)
-        sidecar = self._expected(f"{path}{SIDECAR}", SIDECAR_BYTES, checksums.sidecar_sha256)
+        options = self.inbox.sidecar(path)
+        sidecar = self._expected(options, SIDECAR_BYTES, checksums.sidecar_sha256)
         if photo and self.action == "tag":
             self._tag(path, photo)
         elif photo:
             place = self._take_out(path, photo, original_path(path))
             if sidecar:  # last: if the service dies in between, the photo must not be there without its options
-                self._take_out(f"{path}{SIDECAR}", sidecar, f"{place}{SIDECAR}")
+                self._take_out(options, sidecar, place + options.removeprefix(path))
 
     def _tag(self, path: str, found: Blob) -> None:
         if isinstance(self.inbox, FileStore):

@@ -12,7 +12,6 @@ from handler.outbox.listing_flags import REPLAY
 from handler.outbox.metadata import SIDECAR_ETAG, SOURCE_ETAG, provenance
 from handler.outbox.paths import report_folder, report_path, report_paths, reported_path
 from handler.outbox.photo_version import UNREAD, Checksums, PhotoVersion
-from sources.filters import SIDECAR
 from sources.stores.base import Conflict, Outbox, Store, TooLarge
 
 Report = Mapping[str, Any]
@@ -68,7 +67,7 @@ def reports(outbox: Store, wanted: Callable[[str], bool] = lambda _path: True) -
 
 def last_changed(inbox: Store, path: str) -> int:
     """When the photo or its sidecar last changed, in ns since 1970: its report's stamp is compared with this."""
-    return max(inbox.changed(path), inbox.changed(f"{path}{SIDECAR}"))
+    return max(inbox.changed(path), inbox.changed(inbox.sidecar(path)))
 
 
 def done_checksums(report: Report | None) -> Checksums | None:
@@ -93,7 +92,7 @@ def digest(report: Report) -> str | None:
 def _sidecar_etag(inbox: Store, path: str) -> str | None:
     # read, not HEAD: mostly there is none, and that takes one request this way and two the other
     try:
-        return inbox.read(f"{path}{SIDECAR}", SIDECAR_BYTES).version
+        return inbox.read(inbox.sidecar(path), SIDECAR_BYTES).version
     except FileNotFoundError:
         return None
     except TooLarge as error:

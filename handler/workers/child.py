@@ -17,8 +17,7 @@ from handler.workers.messages import Job, Reply
 from handler.workers.outcome import Failed, Processed, Rejected, Skipped, Vanished
 from pipeline.errors import ModelError, PhotoRejected
 from pipeline.models.model_set import ModelSet
-from sources.filters import SIDECAR
-from sources.stores.base import Blob, Conflict, TooLarge, Unavailable
+from sources.stores.base import Archived, Blob, Conflict, TooLarge, Unavailable
 
 if TYPE_CHECKING:
     from pipeline.pipeline import PortraitPipeline
@@ -117,6 +116,9 @@ def _read(job: Job, use: Callable[[Job, Blob, Blob | None, PhotoVersion], Reply]
         photo = job.inbox.read(job.path, job.limits.max_bytes)
     except TooLarge as error:
         return _too_large(job, error, sidecar, read_at)
+    except Archived as error:
+        rejection = PhotoRejected("archived", str(error.strerror))
+        return Rejected(rejection.reason, rejection.hint)
     seen = _photo_version(photo, sidecar, read_at)
     return Skipped(seen=seen) if seen.checksums == job.done_checksums else use(job, photo, sidecar, seen)
 
@@ -134,8 +136,9 @@ def resolved_for(job: Job, photo: Blob, sidecar: Blob | None) -> ResolvedOptions
 
 
 def _sidecar(job: Job) -> Blob | None:
+    path = job.inbox.sidecar(job.path)
     try:
-        return job.inbox.read(f"{job.path}{SIDECAR}", SIDECAR_BYTES)
+        return job.inbox.read(path, SIDECAR_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except TooLarge as error:
@@ -144,9 +147,7 @@ def _sidecar(job: Job) -> Blob | None:
     except Unavailable:
         raise
     except OSError as error:
-        raise OSError(
-            error.errno, f"its sidecar cannot be read ({error.strerror or error})", f"{job.path}{SIDECAR}"
-        ) from error
+        raise OSError(error.errno, f"its sidecar cannot be read ({error.strerror or error})", path) from error
 
 
 def _photo_version(photo: Blob, sidecar: Blob | None, read_at: int) -> PhotoVersion:

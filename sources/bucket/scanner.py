@@ -3,6 +3,7 @@
 The order of the two listings does not matter: servers differ in theirs. A million reports take 16 MB during a scan.
 """
 
+import logging
 import secrets
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,10 +16,11 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sources.filters import photo_of, why_ignored
+from sources.filters import SIDECAR, bucket_sidecars, misnamed_sidecar, photo_of, sidecars_by_photo, why_ignored
 from sources.scanning.scanner import Batch, ReportsUnavailable
 from sources.stores.base import ListedObject
 
+_log = logging.getLogger(__name__)
 _PAGE: Final = 1000
 _PARALLEL_READS: Final = 8
 """Reports that are read at a time."""
@@ -69,6 +71,7 @@ class BucketScanner:
         self._entries, self._reports, self._wanted = entries, reports, wanted
         self._key = secrets.token_bytes(16)  # nobody outside can make two keys with one digest
         self._remembered = np.empty(0, np.uint64)
+        self._has_warned = False
 
     def scan(self, folder: str = "") -> Iterator[Batch]:  # noqa: ARG002 - new folders of a bucket are never reported
         """All work, first an empty batch once the inbox has answered.
@@ -105,11 +108,14 @@ class BucketScanner:
         ours = list(self._ours(page, batch))
         # only those on the same page; the report of any other is read by name
         sidecars = {photo for photo, entry in ours if photo != entry.path}
+        named = sidecars_by_photo(entry.path for _, entry in ours)
         reports = [self._digest(self._reports.place(photo)) for photo, _ in ours]
         for (photo, entry), report, stamp_ns in zip(ours, reports, stamps.of(reports), strict=True):
             if stamp_ns is None:
                 if photo == entry.path:  # a sidecar alone is no work
                     batch.versions[photo] = entry.etag
+                    if misnamed := misnamed_sidecar(photo, named):
+                        self._warn_of_misnamed(misnamed, photo)
             elif not self._reports.covers(entry, stamp_ns, sidecar=photo in sidecars):
                 digest = self._digest(f"{report} {stamp_ns} {entry.etag} {photo in sidecars}")
                 doubts.append(_Doubt(photo, entry, stamp_ns, digest))
@@ -127,8 +133,18 @@ class BucketScanner:
             photo = photo_of(entry.path) or entry.path
             if why_ignored(photo):
                 batch.ignored += 1
-            else:
+            elif entry.path == photo or entry.path in bucket_sidecars(photo):
                 yield photo, entry
+            else:
+                self._warn_of_misnamed(entry.path, photo)
+
+    def _warn_of_misnamed(self, sidecar: str, photo: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "The sidecar %r is not used: for the photo %r name it %r. Only the first one of a bucket is logged.",
+                sidecar, photo, photo + SIDECAR,
+            )  # fmt: skip
 
     def _resolve(self, doubts: Sequence[_Doubt], batch: Batch, about: "array[int]") -> None:
         """Read the reports in doubt, except those that an earlier scan read for the same version and report."""

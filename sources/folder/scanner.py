@@ -2,12 +2,12 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
-from sources.filters import SIDECAR, ignored_folder, ignored_name
-from sources.folder.snapshot import sidecar_changed_ns, stat_linked_file
+from sources.filters import SIDECAR, ignored_folder, ignored_name, misnamed_sidecar
+from sources.folder.snapshot import sidecar_changed_ns, sidecars_in, stat_linked_file
 from sources.scanning.scanner import Batch, ReportsUnavailable
 
 IsDone = Callable[[str, int], bool]
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class FolderScanner:
-    """Scans below one root; remembers only which folders it has warned about."""
+    """Scans below one root; remembers only which folders it has warned of."""
 
     remedy: Final = "mount it or make it readable"
 
@@ -31,6 +31,7 @@ class FolderScanner:
         self._done_in = done_in
         self._before_folder = before_folder
         self._unreadable: set[str] = set()
+        self._misnamed: set[str] = set()
 
     def scan(self, folder: str = "") -> Iterator[Batch]:
         """All work below this folder, "" for the whole root, one folder after the other.
@@ -63,7 +64,7 @@ class FolderScanner:
         place = f"{self.root}/{folder}" if folder else self.root
         prefix = f"{folder}/" if folder else ""
         self._before_folder(folder)
-        sidecars = _sidecars(place)
+        sidecars = sidecars_in(place)
         with os.scandir(place) as entries:
             while names := tuple(islice(entries, _BATCH)):
                 batch = Batch()
@@ -74,9 +75,10 @@ class FolderScanner:
                         batch.ignored += 1
                     elif not is_done(entry.name, changed_ns):
                         batch.paths.append(prefix + entry.name)
+                        self._warn_of_misnamed(folder, entry.name, sidecars)
                 yield batch
 
-    def _changed_ns(self, entry: os.DirEntry[str], sidecars: set[str]) -> int | None:
+    def _changed_ns(self, entry: os.DirEntry[str], sidecars: Mapping[str, str]) -> int | None:
         """The newest ctime of photo and sidecar in ns; None if this is no photo. Costs one stat, two with a sidecar."""
         if ignored_name(entry.name):
             return None
@@ -86,9 +88,19 @@ class FolderScanner:
             found = _stat(entry) if entry.is_file(follow_symlinks=False) else None
         if found is None:
             return None
-        if entry.name + SIDECAR not in sidecars:
+        if entry.name.lower() not in sidecars:
             return found.st_ctime_ns
         return max(found.st_ctime_ns, sidecar_changed_ns(entry.path))
+
+    def _warn_of_misnamed(self, folder: str, photo: str, sidecars: Mapping[str, str]) -> None:
+        """Options that are not used would otherwise be noticed only in the portrait."""
+        if folder not in self._misnamed and (sidecar := misnamed_sidecar(photo, sidecars)):
+            self._misnamed.add(folder)
+            _log.warning(
+                "The sidecar %r in the folder %r is not used: for the photo %r name it %r. Only the first one in a "
+                "folder is logged; `facecraft doctor FILE` tells it of any photo.",
+                sidecar, folder, photo, photo + SIDECAR,
+            )  # fmt: skip
 
     def _warn(self, folder: str, error: OSError) -> None:
         if folder not in self._unreadable:
@@ -97,11 +109,6 @@ class FolderScanner:
                 "The folder %r cannot be read (%s), so its photos wait: make it readable, for example with chmod o+rx; "
                 "it is tried again at every rescan.", folder, error.strerror,
             )  # fmt: skip
-
-
-def _sidecars(place: str) -> set[str]:
-    with os.scandir(place) as entries:
-        return {entry.name for entry in entries if entry.name.endswith(SIDECAR)}
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:

@@ -4,11 +4,12 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sources.filters import SIDECAR
+from sources.filters import SIDECAR_ENDINGS, sidecars_by_photo
 
 Read = Callable[[int, int], bytes]
 """`read(offset, length)` of an open file: fewer bytes only at its end."""
@@ -74,10 +75,16 @@ def stat_linked_file(root: str, full: str) -> os.stat_result | None:
 
 def sidecar_changed_ns(full: str) -> int:
     """The ctime of the sidecar of the photo at `full`, 0 if there is none."""
-    try:
-        return Path(full + SIDECAR).stat().st_ctime_ns
-    except OSError:  # missing, or as good as missing: the worker reads it and reports the error
-        return 0
+    for ending in SIDECAR_ENDINGS:
+        with suppress(OSError):  # missing, or as good as missing: the worker reads it and reports the error
+            return Path(full + ending).stat().st_ctime_ns
+    return 0
+
+
+def sidecars_in(folder: str) -> dict[str, str]:
+    """The names of the sidecars in this folder; see `sidecars_by_photo`."""
+    with os.scandir(folder) as entries:
+        return sidecars_by_photo(entry.name for entry in entries)
 
 
 def is_complete_file(root: str, path: str, is_complete: IsComplete) -> bool:

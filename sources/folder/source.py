@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sources.events import Event
-from sources.filters import ignored_folder, ignored_name, photo_of, why_folder_ignored, why_ignored
+from sources.filters import has_picture_ending, ignored_folder, ignored_name, photo_of, why_folder_ignored, why_ignored
 from sources.folder.changes import ChangeKind, OnChange
 from sources.folder.scanner import DoneIn, FolderScanner
 from sources.folder.snapshot import FileSnapshot, IsComplete, NotAPhoto, is_complete_file, take_snapshot
@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 
 
 class FolderSource(ScanningSource):
-    """Yields a photo when it is complete: at once if it ends with its format's end mark, else after `settle_seconds`
-    without change.
+    """Yields a photo when it is complete: at once if its name ends as photos' names do and its content with its
+    format's end mark, else after `settle_seconds` without change.
 
     A photo that changes while it is in progress is checked again afterwards. With `once` the root is scanned once, and
     the iteration ends when all its photos are settled.
@@ -115,6 +115,8 @@ class FolderSource(ScanningSource):
     def _is_ready(self, item: BacklogItem, snapshot: FileSnapshot) -> bool:
         if self._backlog.is_stable(item, snapshot, self._clock()):
             return True
+        if not has_picture_ending(item.path):  # perhaps a temporary name: whoever wrote it renames it when it is whole
+            return False
         try:
             # The second snapshot: a file that changed while it was read is still being written.
             complete = snapshot.size > 0 and is_complete_file(self._root, item.path, self._is_complete)

@@ -31,6 +31,9 @@ _MAX_ERRORS: Final = 3
 _CREATED: Final = frozenset(f"ObjectCreated:{how}" for how in ("Put", "Post", "Copy", "CompleteMultipartUpload"))
 """MinIO sends `ObjectCreated:PutTagging` and the like for objects that existed before."""
 
+_READABLE: Final = _CREATED | {"ObjectRestore:Completed"}
+"""Events after which an object can be read: it is new, or was brought back from an archive."""
+
 _PLAIN_SOURCES: Final = frozenset({"ceph:s3"})
 _PLAIN_CONFIGURATIONS: Final = frozenset(f"{kind}-global" for kind in ("kafka", "nats", "rabbitmq", "webhook"))
 """VersityGW calls itself `aws:s3`, and only this configuration name tells that its keys are not encoded."""
@@ -128,7 +131,7 @@ def _parse_record(record: Mapping[str, object]) -> ObjectCreated | str:
         raise MalformedNotification(
             f"eventSource is {short_repr(source)} and should be that of an S3 server, as in 'aws:s3'"
         )
-    if name not in _CREATED:
+    if name not in _READABLE:
         return name
     s3 = record["s3"]
     configuration = text_or_none(get_field(s3, "configurationId"))
@@ -156,7 +159,7 @@ def _parse_event_bridge(kind: str, event: Mapping[str, object]) -> ObjectCreated
         raise MalformedNotification(
             f"detail-type {short_repr(kind)} of {short_repr(event.get('source'))} is no event of S3's objects"
         )
-    if kind != "Object Created":
+    if kind not in ("Object Created", "Object Restore Completed"):
         return kind
     detail = event.get("detail")
     return ObjectCreated(
@@ -172,7 +175,7 @@ def _parse_event_bridge(kind: str, event: Mapping[str, object]) -> ObjectCreated
 def _parse_minio(event: Mapping[str, object]) -> ObjectCreated | str:
     """MinIO's own event. `Key` is the bucket, a slash and the key, which is not encoded here."""
     name = _parse_event_name(event["EventName"])
-    if name not in _CREATED:
+    if name not in _READABLE:
         return name
     bucket, _, key = require_text(event, "Key").partition("/")
     if not (bucket and key):

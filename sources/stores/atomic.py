@@ -15,7 +15,7 @@ LOCK_SECONDS: Final = 30.0
 
 NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 _NO_LOCKS: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL})
-_CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def _try_lock(fd: int, kind: int) -> bool:
@@ -52,16 +52,26 @@ def _wait_for_lock(fd: int, name: str, seconds: float) -> None:
         time.sleep(0.005)
 
 
-def create_locked(folder: int, name: str) -> int:
+def create_locked(folder: int, name: str, access: int = os.O_RDWR) -> int:
     """Create `name` and lock it; returns the open descriptor. While that is open, `is_locked` is true everywhere.
 
     The kernel releases the lock when the process dies, even in another container, where a pid would mean nothing.
+
+    Args:
+        folder: Open folder.
+        name: Of the new file.
+        access: O_RDONLY or O_RDWR. NFS locks only what is open for writing, and always gets O_RDWR.
     """
     while True:
-        fd = os.open(name, _CREATE, 0o666, dir_fd=folder)
-        # a sweep may have come between the two calls: then the name is gone already
-        if _try_lock(fd, fcntl.LOCK_EX) and os.fstat(fd).st_nlink:
-            return fd
+        fd = os.open(name, _CREATE | access, 0o666, dir_fd=folder)
+        try:
+            # a sweep may have come between the two calls: then the name is gone already
+            if _try_lock(fd, fcntl.LOCK_EX) and os.fstat(fd).st_nlink:
+                return fd
+        except OSError as error:
+            if error.errno != errno.EBADF or access == os.O_RDWR:
+                raise
+            access = os.O_RDWR
         os.close(fd)
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
@@ -97,14 +107,14 @@ def remove_unlocked(folder: int, name: str) -> bool:
 
 @contextmanager
 def temporary(folder: int, name: str, data: bytes, *, stamp_ns: int | None = None, sync: bool = True) -> Iterator[int]:
-    """A locked temporary file with `data`, synced, with the given mtime. Its name, if left, is removed at the end."""
-    fd = create_locked(folder, name)
+    """A locked temporary file with `data`, synced, with the given mtime. Its name, if left, is removed at the end.
+
+    Nothing has it open for writing any more: who waits for a result's file to be closed must not be told of it once
+    under this name and again under its final one.
+    """
+    fd = create_locked(folder, name, os.O_RDONLY)
     try:
-        _write_all(fd, data)
-        if stamp_ns is not None:
-            os.utime(fd, ns=(stamp_ns, stamp_ns))
-        if sync:
-            os.fsync(fd)
+        _write(folder, name, data, stamp_ns, sync=sync)
         yield fd
     finally:
         with suppress(FileNotFoundError):
@@ -112,10 +122,18 @@ def temporary(folder: int, name: str, data: bytes, *, stamp_ns: int | None = Non
         os.close(fd)
 
 
-def _write_all(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+def _write(folder: int, name: str, data: bytes, stamp_ns: int | None, *, sync: bool) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        if stamp_ns is not None:
+            os.utime(fd, ns=(stamp_ns, stamp_ns))
+        if sync:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 Location = tuple[int, str]

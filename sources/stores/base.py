@@ -13,6 +13,10 @@ class Unavailable(OSError):
     """The whole store cannot be reached or no longer lets us in: this says nothing about any path."""
 
 
+class Archived(PermissionError):
+    """The object is in an archive (S3 Glacier), and can be read only after someone has restored it."""
+
+
 class Conflict(Exception):
     """Someone else wrote this path first: read what is there now and compare again."""
 
@@ -89,6 +93,9 @@ class Store(Protocol):
 
     def version(self, path: str) -> str | None:
         """The version that is there now, as in `Blob`; None if nothing is there."""
+
+    def sidecar(self, photo: str) -> str:
+        """Where the options of this photo are, or would be: `anna.jpg.toml`, or `anna.jpg.TOML` if only that exists."""
 
     def changed(self, path: str) -> int:
         """When it last changed, in ns since 1970, whether it can be read or not; 0 if unknown."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import quote_from_bytes
 
+from sources.filters import SIDECAR, SIDECAR_ENDINGS
 from sources.stores import atomic
 from sources.stores.base import STATE, Blob, Conflict, ListedObject
 from sources.stores.paths import LeadsOut, check_plain, opened_file, opened_folder, read_whole, resolve
@@ -71,6 +72,15 @@ class FileStore:
         with _IF_THERE, self._parent(path) as (folder, name):
             return atomic.version_of(os.stat(name, dir_fd=folder, follow_symlinks=False))
         return None
+
+    def sidecar(self, photo: str) -> str:
+        """See Store."""
+        with suppress(OSError), self._parent(photo) as (folder, name):
+            for ending in SIDECAR_ENDINGS:
+                with suppress(FileNotFoundError):
+                    os.stat(name + ending, dir_fd=folder, follow_symlinks=False)
+                    return photo + ending
+        return photo + SIDECAR
 
     def changed(self, path: str) -> int:
         """See Store: the ctime; of a link, its own."""

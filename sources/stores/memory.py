@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from sources.filters import SIDECAR
 from sources.stores.base import Blob, Conflict, TooLarge
 
 
@@ -35,6 +36,10 @@ class MemoryStore:
 
     def version(self, path: str) -> str | None:
         return _version(self.held[path]) if path in self.held else None
+
+    def sidecar(self, photo: str) -> str:
+        """See Store."""
+        return photo + SIDECAR
 
     def changed(self, path: str) -> int:  # noqa: ARG002 - its signature
         return 0

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
+from sources.filters import bucket_sidecars
 from sources.stores import s3_requests as requests
 from sources.stores.aws import client
 from sources.stores.base import STATE, Blob, Conflict, ListedObject
@@ -65,6 +66,11 @@ class S3Store:
 
     def exists(self, path: str) -> bool:
         return self.version(path) is not None
+
+    def sidecar(self, photo: str) -> str:
+        """See Store."""
+        usual, *others = bucket_sidecars(photo)
+        return next((each for each in others if self.exists(each)), usual)
 
     def changed(self, path: str) -> int:
         """See Store."""

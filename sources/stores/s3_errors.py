@@ -9,7 +9,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from sources.stores.aws import NO_CREDENTIALS
-from sources.stores.base import Conflict, Unavailable
+from sources.stores.base import Archived, Conflict, Unavailable
 
 _GONE: Final = ("NoSuchKey", "NoSuchVersion", "404")
 _NO_KEY: Final = ("KeyTooLongError", "XMinioInvalidObjectName", "XMinioInvalidResourceName", "InvalidObjectName")
@@ -51,7 +51,8 @@ def _from_answer(error: ClientError, uri: str) -> Exception:
     if away := _away(code, status, said):
         return Unavailable(*away, uri)
     if status in _DENIED:
-        return PermissionError(errno.EACCES, f"{code}: {said}; {_allow(said)}", uri)
+        archived = code == "InvalidObjectState"
+        return Archived(errno.EACCES, said, uri) if archived else _denied(code, said, uri)
     number = errno.ENOSPC if code in _FULL else errno.ENOTSUP if status == HTTPStatus.NOT_IMPLEMENTED else errno.EIO
     return OSError(number, f"{code} ({status}): {said}", uri)
 
@@ -73,6 +74,10 @@ def parse_error(error: ClientError) -> tuple[str, int, str]:
     said = answer.get("Error", {})
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return str(said.get("Code", "")), int(status), str(said.get("Message", ""))
+
+
+def _denied(code: str, said: str, uri: str) -> PermissionError:
+    return PermissionError(errno.EACCES, f"{code}: {said}; {_allow(said)}", uri)
 
 
 def _allow(said: str) -> str:

@@ -72,6 +72,10 @@ def test_a_file_may_be_named_from_here_from_the_inbox_or_through_a_link(desk, mo
         ("Thumbs.db", "system file (thumbs.db)"),
         ("a/@eaDir/anna.jpg", "system folder (@eadir)"),
         ("anna.jpg.toml", "sidecar (*.toml), the options of anna.jpg"),
+        ("carl.jpg_original", "a copy that exiftool left (*_original)"),
+        ("anna.jpg:Zone.Identifier", "goes with a photo (*:*)"),
+        ("IMG_1.MOV", "goes with a photo (*.mov)"),
+        ("anna.jpg.sb-25bf0640-ALVVPA/anna.jpg", "temporary folder (*.sb-*)"),
     ],
 )
 def test_an_ignored_name_is_told_with_its_pattern(desk, path, why):
@@ -94,6 +98,30 @@ def test_what_is_no_file_is_told_as_what_it_is(desk, make, kind):
     make(desk.inbox.root / "anna.jpg")
 
     assert say(desk, "anna.jpg") == Verdict(False, f"is ignored: it is {kind}")
+
+
+def test_doctor_misnamed_sidecar_is_told_of_both_files(desk):
+    desk.photo("sales/c.jpg", PHOTO)
+    desk.photo("sales/c.toml", b"width = 80")
+    desk.photo("sales/B.JPG", PHOTO)
+    desk.photo("sales/B.JPG.TOML", b"width = 80")
+
+    assert say(desk, "sales/c.toml").text == (
+        "is ignored: sidecar (*.toml), and not used: for the photo c.jpg name it c.jpg.toml"
+    )
+    assert say(desk, "sales/c.jpg") == Verdict(
+        False, f"{say(desk, 'sales/B.JPG').text}; the sidecar c.toml is not used: name it c.jpg.toml"
+    )
+    assert say(desk, "sales/B.JPG.TOML").text == "is ignored: sidecar (*.toml), the options of sales/B.JPG"
+
+
+def test_doctor_follows_a_linked_inbox(desk, tmp_path):
+    desk.photo("anna.jpg", PHOTO)
+    (tmp_path / "link").symlink_to(desk.inbox.root)
+    settings = load({"FACECRAFT_SETTLE_SECONDS": "0"}, inbox=tmp_path / "link", outbox=desk.outbox.root)
+
+    assert Doctor(settings).examine(str(tmp_path / "link" / "anna.jpg")).ok
+    assert Doctor(settings).examine(str(desk.inbox.root / "anna.jpg")).ok
 
 
 def test_a_socket_is_told_as_what_it_is(desk, monkeypatch):

@@ -221,11 +221,11 @@ def test_folders_side_by_side_are_fine_whatever_their_names(tmp_path):
     assert given.inbox == tmp_path.resolve() / "photos"
 
 
-def test_relative_paths_become_absolute_and_links_are_followed(tmp_path):
+def test_load_relative_paths_become_absolute_and_links_stay(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     given = load({"FACECRAFT_OUTBOX": "out"}, inbox=tmp_path / "link")
-    assert (given.inbox, given.outbox) == (tmp_path.resolve() / "real", Path.cwd() / "out")
+    assert (given.inbox, given.outbox) == (tmp_path / "link", Path.cwd() / "out")
     assert given.models_dir == (Path.cwd() / "models").resolve()
 
 

@@ -449,3 +449,23 @@ def test_places_that_cannot_be_are_refused(inbox, outbox, words):
 def test_files_cannot_be_tagged():
     with pytest.raises(ValueError, match="files have no tags; write FACECRAFT_AFTER=keep"):
         Settings(inbox="/photos", outbox="s3://photos/out", after="tag")
+
+
+def test_archived_photo_is_rejected_and_done_once_it_is_restored(buckets):
+    event, key = buckets.photo("anna.jpg"), {"Bucket": BUCKET, "Key": f"{buckets.inbox.prefix}anna.jpg"}
+    s3 = aws.client("s3")
+    s3.copy_object(**key, CopySource=key, StorageClass="GLACIER", MetadataDirective="COPY")
+    job = Job(buckets.inbox, "anna.jpg", DEFAULTS, {}, Limits())
+
+    archived = child.answered(job, lambda *_: pytest.fail("it was read"))
+    assert (archived.reason, "restore-object" in archived.hint) == ("archived", True)
+    assert isinstance(buckets.service(lambda _job: archived)(event), Rejected)
+    assert buckets.report("anna.jpg")["reason"] == "archived"
+
+    s3.restore_object(**key, RestoreRequest={"Days": 1})
+    assert isinstance(buckets.service()(event), Done)
+
+
+def test_sidecar_with_a_capital_ending_is_read_from_a_bucket(buckets):
+    buckets.photo("B.JPG"), buckets.photo("B.JPG.TOML", b"width = 80")
+    assert buckets.inbox.sidecar("B.JPG") == "B.JPG.TOML"

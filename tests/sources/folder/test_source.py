@@ -254,6 +254,59 @@ def test_hidden_temporary_and_system_files_are_ignored_and_counted_once(inbox, r
     assert run.counts["ignored"] == 6
 
 
+@pytest.mark.parametrize("temporary", ["bob.jpg.6eF5b5dA", "bob.jpg.sb-25bf0640-ALVVPA/bob.jpg", "bob.upload-7"])
+def test_photo_renamed_from_a_temporary_name_is_yielded_once(inbox, temporary):
+    (inbox / temporary).parent.mkdir(exist_ok=True)
+    with Run(inbox, settle_seconds=3600.0) as run:
+        run.attached()
+        (inbox / temporary).write_bytes(jpeg())
+        run.source.rescan()
+        (inbox / temporary).rename(inbox / "bob.jpg")
+        event = run.next()
+        assert event.path == "bob.jpg"
+        run.reports.settle("bob.jpg", stamp(inbox / "bob.jpg"))
+        run.source.ack(event)
+        assert run.drained()
+
+
+def test_photo_without_a_pictures_ending_is_yielded_once_it_is_quiet(inbox, run):
+    (inbox / "anna").write_bytes(jpeg())
+    assert run.next().path == "anna"
+
+
+def test_linked_root_pointed_elsewhere_is_followed_by_the_next_rescan(tmp_path):
+    for day in ("monday", "tuesday"):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / f"{day}.jpg").write_bytes(jpeg())
+    (tmp_path / "inbox").symlink_to("monday")
+    with Run(tmp_path / "inbox") as run:
+        assert run.attached().next().path == "monday.jpg"
+        (tmp_path / "new").symlink_to("tuesday")
+        (tmp_path / "new").rename(tmp_path / "inbox")
+        run.source.rescan()
+        assert run.next().path == "tuesday.jpg"
+        (tmp_path / "monday" / "late.jpg").write_bytes(jpeg())
+        (tmp_path / "tuesday" / "late2.jpg").write_bytes(jpeg())
+        assert run.next().path == "late2.jpg"
+
+
+def test_sidecar_with_a_capital_ending_is_an_event_of_its_photo(inbox, run):
+    (inbox / "B.JPG").write_bytes(jpeg())
+    run.source.ack(run.next())
+    (inbox / "B.JPG.TOML").write_text("width = 2\n")
+    assert run.next().path == "B.JPG"
+
+
+def test_misnamed_sidecar_is_logged_once(inbox, caplog):
+    for name in ("c.jpg", "d.jpg"):
+        (inbox / name).write_bytes(jpeg())
+        (inbox / name).with_suffix(".toml").write_text("width = 2\n")
+    with Run(inbox) as run:
+        run.attached()
+        assert run.paths(2) == {"c.jpg", "d.jpg"}
+    assert caplog.text.count("is not used: for the photo") == 1
+
+
 def make_pipe(path):
     os.mkfifo(path)
 

@@ -167,6 +167,9 @@ SEVERAL = {
         [],
     ),
     "sns-of-two-records": (sns(direct(record(), second)), [SEEN, SECOND], []),
+    "restored": (direct(record(name="ObjectRestore:Completed")), [SEEN], []),
+    "restored-bridge": (bridge("Object Restore Completed"), [SEEN], []),
+    "restored-minio": (minio(name="s3:ObjectRestore:Completed"), [BY_MINIO], []),
     "twice-the-same": (direct(record(), record()), [SEEN, SEEN], []),
     "kinds-in-a-batch": (batch(bridge(), sns(direct(second)), minio()), [SEEN, SECOND, BY_MINIO], []),
 }
@@ -177,7 +180,7 @@ IGNORED = {
         f"aws-{name}": (direct(record(name=name, drop=BODILESS)), name)
         for name in (
             "ObjectRemoved:Delete", "ObjectRemoved:DeleteMarkerCreated", "ObjectTagging:Put", "ObjectTagging:Delete",
-            "ObjectAcl:Put", "ObjectRestore:Post", "ObjectRestore:Completed", "ObjectRestore:Delete",
+            "ObjectAcl:Put", "ObjectRestore:Post", "ObjectRestore:Delete",
             "LifecycleExpiration:Delete", "LifecycleExpiration:DeleteMarkerCreated", "LifecycleTransition",
             "IntelligentTiering", "ReducedRedundancyLostObject", "Replication:OperationFailedReplication",
             "Replication:OperationMissedThreshold", "Replication:OperationReplicatedAfterThreshold",
@@ -192,7 +195,7 @@ IGNORED = {
             "ObjectAccessed:Get", "ObjectAccessed:Head", "ObjectTransition:Complete", "Scanner:ManyVersions",
             "ObjectAccessed:GetRetention", "ObjectAccessed:GetLegalHold", "ObjectAccessed:Attributes",
             "ObjectRemoved:NoOP", "ObjectRemoved:DeleteAllVersions", "ObjectTransition:Failed", "ObjectRestore:Post",
-            "ObjectRestore:Completed", "Replication:OperationCompletedReplication", "Scanner:LargeVersions",
+            "Replication:OperationCompletedReplication", "Scanner:LargeVersions",
             "Scanner:BigPrefix", "LifecycleDelMarkerExpiration:Delete", "BucketCreated", "BucketRemoved",
         )
     },
@@ -206,7 +209,7 @@ IGNORED = {
     **{
         f"bridge-{kind}": (bridge(kind, reason="DeleteObject"), kind)
         for kind in (
-            "Object Deleted", "Object Restore Initiated", "Object Restore Completed", "Object Restore Expired",
+            "Object Deleted", "Object Restore Initiated", "Object Restore Expired",
             "Object Storage Class Changed", "Object Access Tier Changed", "Object ACL Updated", "Object Tags Added",
             "Object Tags Deleted",
         )

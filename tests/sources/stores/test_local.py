@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from sources.folder.inotify import InotifyWatcher
 from sources.stores import paths
 from sources.stores.atomic import place_new
 from sources.stores.base import Conflict, TooLarge, Unavailable
 from sources.stores.local import FileStore, file_uri
+from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[3]
 NEEDS = (
@@ -445,3 +447,23 @@ except Conflict:
     said = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
 
     assert said == "b'two' ['a.png'] []\n"
+
+
+def test_write_closes_the_file_before_it_gets_its_name(tmp_path):
+    changes, store = [], FileStore(tmp_path)
+    version = store.write("anna.png", b"first")
+    watcher = InotifyWatcher(str(tmp_path), lambda kind, path: changes.append((kind, path)))
+    try:
+        store.write("anna.png", b"second", replaces=version)
+        (tmp_path / "last").write_bytes(b"")
+        assert eventually(lambda: ("changed", "last") in changes, 10)
+    finally:
+        watcher.close()
+    assert [change for change in changes if change[1] == "anna.png"] == [("created", "anna.png")]
+
+
+@pytest.mark.parametrize("name", ["B.JPG.TOML", "B.JPG.Toml", "B.JPG.toml"])
+def test_sidecar_is_found_however_its_ending_is_spelt(tmp_path, name):
+    assert FileStore(tmp_path).sidecar("B.JPG") == "B.JPG.toml"
+    (tmp_path / name).write_text("width = 1")
+    assert FileStore(tmp_path).sidecar("B.JPG") == name
