@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stderr, in ASCII, whatever the names of the photos are."""
+"""Logs one JSON object per line on stderr, in ASCII whatever the photos are called."""
 
 import json
 import logging
@@ -13,9 +13,9 @@ from typing import Final, TextIO
 
 from sources.events import Event
 
-_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_TAKEN: Final = frozenset({"time", "level", "event", "logger", "error"})
-_TALKATIVE: Final = ("aiohttp", "asyncio", "botocore", "boto3", "numba", "PIL", "urllib3", "watchdog")
+_STANDARD_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_RESERVED: Final = frozenset({"time", "level", "event", "logger", "error"})
+_VERBOSE_LIBRARIES: Final = ("aiohttp", "asyncio", "botocore", "boto3", "numba", "PIL", "urllib3", "watchdog")
 _LEVELS: Final = {"rejected": logging.WARNING, "retried": logging.WARNING, "failed": logging.ERROR}
 
 _TAIL_BYTES: Final = 4096
@@ -25,8 +25,11 @@ _photos = logging.getLogger("facecraft.photos")
 
 
 class JsonFormatter(logging.Formatter):
-    """`time` (UTC), `level`, `logger`, `event` (the message), `request_id` where that is set, what `extra` holds, and
-    `error`, the whole traceback."""
+    """Formats a record as one line of JSON.
+
+    Its keys: `time` (UTC), `level`, `logger`, `event` (the message), `request_id` if one is set, those of `extra` (with
+    `_` appended to a reserved name), and `error`, the traceback.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -38,8 +41,8 @@ class JsonFormatter(logging.Formatter):
         if request_id := _REQUEST.get():
             line["request_id"] = request_id
         for name, value in vars(record).items():
-            if name not in _OWN:
-                line[f"{name}_" if name in _TAKEN else name] = _plain(value)
+            if name not in _STANDARD_ATTRIBUTES:
+                line[f"{name}_" if name in _RESERVED else name] = _plain(value)
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line)
@@ -47,7 +50,7 @@ class JsonFormatter(logging.Formatter):
 
 @contextmanager
 def requested(request_id: str) -> Iterator[None]:
-    """What is logged in this context, and in threads that got a copy of it, names the request."""
+    """Adds `request_id` to the lines logged in this context and in threads that run in a copy of it."""
     token = _REQUEST.set(request_id)
     try:
         yield
@@ -59,7 +62,10 @@ _TAIL: ContextVar["Tail | None"] = ContextVar("_TAIL", default=None)
 
 
 class Tail(logging.Handler):
-    """The last 4 KB of what is logged in this context, and in threads that got a copy of it, in the log's own lines."""
+    """Collects the last 4 KB of the lines logged in this context and in threads that run in a copy of it.
+
+    A context manager: collects from `__enter__` to `__exit__`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,12 +88,12 @@ class Tail(logging.Handler):
             self._kept = (self._kept + f"{self.format(record)}\n".encode())[-_TAIL_BYTES:]
 
     def text(self) -> str:
-        """What is there by now; in ASCII, and from anywhere in a line on."""
+        """The lines collected so far, in ASCII; the first may be cut off."""
         return self._kept.decode()
 
 
 def _plain(value: object) -> object:
-    """What JSON can say of the value: no NaN, no foreign types, no keys but text."""
+    """The value in types that JSON has: NaN, infinities and other types as text, all keys as text."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
@@ -98,13 +104,18 @@ def _plain(value: object) -> object:
 
 
 def setup(level: str = "INFO", stream: TextIO | None = None) -> None:
-    """All logging of the process goes to `stream` (stderr) from `level` on; libraries speak from WARNING on only."""
+    """Sends all logging of the process, and Python warnings, to one stream.
+
+    Args:
+        level: The lowest level that is logged; verbose libraries log from WARNING.
+        stream: stderr by default.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in _TALKATIVE:
+    for name in _VERBOSE_LIBRARIES:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     logging.captureWarnings(True)
 
@@ -117,7 +128,15 @@ def photo_line(
     reason: str | None = None,
     stages_ms: Mapping[str, float] | None = None,
 ) -> None:
-    """The one closing line of a photo: `photo.done`, `photo.rejected`, ... at a level that fits the outcome."""
+    """Logs the line that ends each photo: `photo.done`, `photo.rejected`, ... at the level of the outcome.
+
+    Args:
+        event: The event of the photo.
+        outcome: See `OutcomeName` in `metrics`.
+        version: The version that was read, if it is not the event's.
+        reason: Why it was rejected or failed, from `pipeline.reasons`.
+        stages_ms: Milliseconds per stage.
+    """
     fields = {
         "uri": event.uri,
         "version": version or event.version,

@@ -1,4 +1,4 @@
-"""What Prometheus sees of the service. No names of photos, only closed sets of labels."""
+"""The Prometheus metrics. Labels have a closed set of values: never a photo's name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, get_args
@@ -25,10 +25,10 @@ _HELP: Final[Mapping[Counted, str]] = {
 
 
 class Metrics:
-    """The service's counters, in a registry of their own; safe to use from any thread."""
+    """The metrics of one service, in a registry of its own. Thread-safe."""
 
     def __init__(self, sources: Sequence[str] = ("folder",)) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # those series would only say when the process started
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they only tell when the process started
         registry = self._registry = CollectorRegistry()
         self._received = Counter(
             "facecraft_events_received", "Events that a source yielded", ["source"], registry=registry
@@ -61,10 +61,10 @@ class Metrics:
         self._models = Gauge("facecraft_model_info", "Models in use", ["name", "sha256", "licence"], registry=registry)
         Info("facecraft_build", "The running version", registry=registry).info({"version": __version__})
         self._counters = {name: Counter(f"facecraft_{name}", text, registry=registry) for name, text in _HELP.items()}
-        self._begin(sources)
+        self._create_series(sources)
 
-    def _begin(self, sources: Sequence[str]) -> None:
-        """Series that first appear at 1 hide their first event from rate()."""
+    def _create_series(self, sources: Sequence[str]) -> None:
+        """Creates all series at 0: rate() misses the first event of a series that appears at 1."""
         for end in get_args(Ended):
             self._calls.labels(end)
         for source in sources:
@@ -74,11 +74,17 @@ class Metrics:
                 self._settled.labels(source, outcome)
 
     def received(self, source: str) -> None:
-        """The source yielded an event."""
+        """Counts an event that the source yielded."""
         self._received.labels(source).inc()
 
     def settled(self, source: str, outcome: OutcomeName, stages_ms: Mapping[str, float] | None = None) -> None:
-        """An event was acknowledged, or given back to be retried; `stages_ms` as in the report."""
+        """Counts an event that was acknowledged or returned for a retry.
+
+        Args:
+            source: The source of the event.
+            outcome: What became of it.
+            stages_ms: Milliseconds per stage, as in the report.
+        """
         self._settled.labels(source, outcome).inc()
         for stage, ms in (stages_ms or {}).items():
             self._processing.labels(stage).observe(ms / 1000)
@@ -86,17 +92,22 @@ class Metrics:
             self._success.labels(source).set_to_current_time()
 
     def called(self, end: Ended, seconds: float | None = None) -> None:
-        """A call of the function ended so; one that began has taken that long."""
+        """Counts an invocation.
+
+        Args:
+            end: How it ended.
+            seconds: Its duration including waiting; None if it never started.
+        """
         self._calls.labels(end).inc()
         if seconds is not None:
             self._call_time.observe(seconds)
 
     def waited(self, seconds: float) -> None:
-        """A photo waited this long between its event and the start of its work."""
+        """Records the seconds from a photo's event to the start of its processing."""
         self._wait.observe(max(0.0, seconds))
 
     def load(self, inflight: int, pending: int, calls: int) -> None:
-        """How many photos are in work and how many wait, and how many calls there are, now."""
+        """Sets the gauges: photos being processed, photos waiting, and invocations that run or wait."""
         self._inflight.set(inflight)
         self._pending.set(pending)
         self._calling.set(calls)
@@ -108,12 +119,17 @@ class Metrics:
         self._counters[name].inc(times)
 
     def models_loaded(self, seconds: float, cards: Iterable[ModelCard]) -> None:
-        """A worker has loaded these models; they replace the ones that were said to be in use."""
+        """Records the models in use, instead of the former ones.
+
+        Args:
+            seconds: How long a worker took to load them.
+            cards: The models.
+        """
         self._load.set(seconds)
         self._models.clear()
         for card in cards:
             self._models.labels(card.name, card.sha256, card.licence).set(1)
 
     def render(self) -> tuple[bytes, str]:
-        """The exposition and its content type."""
+        """The metrics in the Prometheus text format, and its content type."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST

@@ -1,4 +1,4 @@
-"""How far a long download is: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of a download: a bar in a terminal, otherwise a line every few seconds."""
 
 import sys
 import time
@@ -12,19 +12,20 @@ MEGABYTE = 1024 * 1024
 
 
 class Reporter(Protocol):
-    """Is told what happens; one download at a time."""
+    """Shows messages and the progress of one download at a time."""
 
-    def say(self, line: str) -> None: ...
+    def say(self, line: str) -> None:
+        """Prints a line."""
 
     def move(self, name: str, done: int, total: int) -> None:
-        """`done` of `total` bytes of `name` are here; `total` is 0 where it is unknown."""
+        """Shows that `done` of `total` bytes of `name` are downloaded; `total` is 0 if unknown."""
 
     def end(self) -> None:
-        """The download is over, well or not."""
+        """Ends the current download, complete or not."""
 
 
 class Lines:
-    """For logs: "landmarks_68: 57 of 95 MB", at most every `every` seconds, and when all is here."""
+    """For logs: "landmarks_68: 57 of 95 MB" at most once every `every` seconds, and at the end."""
 
     def __init__(self, stream: TextIO, every: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -51,7 +52,7 @@ class Lines:
 
 
 class Bar:
-    """For a terminal. The bar stands only while a download runs, because pip writes to the same terminal in between."""
+    """For a terminal. The bar is removed after each download, because pip writes to the same terminal in between."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -75,5 +76,5 @@ class Bar:
 
 
 def reporter() -> Reporter:
-    """A bar where stderr is a terminal, lines elsewhere."""
+    """A `Bar` if stderr is a terminal, else `Lines`."""
     return Bar(Console(stderr=True)) if sys.stderr.isatty() else Lines(sys.stderr)
