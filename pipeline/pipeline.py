@@ -26,6 +26,12 @@ from pipeline.types import Face, Limits, Matrix, Photo, Picture, Pixels, Portrai
 _MIN_EYE_DISTANCE: Final = 5.0
 """Pixels between the eyes; a face with fewer is rejected."""
 
+_INVISIBLE: Final = 8
+"""Alpha up to which nothing can be seen."""
+
+_ONE_COLOUR: Final = 8
+"""Levels by which an empty picture may differ in itself: lossy coding, dithering."""
+
 _ENLARGED_FROM: Final = 2.0
 """Output pixels per photo pixel above which the report notes that the portrait is enlarged."""
 
@@ -172,15 +178,15 @@ def _source_facts(photo: Photo) -> dict[str, Any]:
 def _choose_faces(faces: tuple[Face, ...], policy: str, photo: Photo) -> tuple[Face, ...]:
     """The faces to make portraits of. Raises PhotoRejected, with the facts so far, if there are none."""
     try:
-        return _by_policy(faces, policy, photo.pixels)
+        return _by_policy(faces, policy, photo)
     except PhotoRejected as rejection:
         rejection.facts.update(source=_source_facts(photo), faces={"count": len(faces)}, notes=list(photo.notes))
         raise
 
 
-def _by_policy(faces: tuple[Face, ...], policy: str, pixels: Pixels) -> tuple[Face, ...]:
+def _by_policy(faces: tuple[Face, ...], policy: str, photo: Photo) -> tuple[Face, ...]:
     if not faces:
-        raise PhotoRejected("no_face_detected")
+        raise PhotoRejected("no_face_detected", _emptiness(photo))
     usable = tuple(face for face in faces if geometry.eye_distance(face.landmarks) >= _MIN_EYE_DISTANCE)
     if not usable:
         apart = max(geometry.eye_distance(face.landmarks) for face in faces)
@@ -191,7 +197,16 @@ def _by_policy(faces: tuple[Face, ...], policy: str, pixels: Pixels) -> tuple[Fa
         raise PhotoRejected("several_faces", f"{len(faces)} faces")
     if policy == "all":
         return detect.left_to_right(usable)
-    return (detect.central(usable, pixels) if policy == "center" else detect.largest(usable),)
+    return (detect.central(usable, photo.pixels) if policy == "center" else detect.largest(usable),)
+
+
+def _emptiness(photo: Photo) -> str:
+    """What the hint says of a photo with nothing in it; empty if there is something."""
+    which = "the first of the file's pictures" if "first_frame_only" in photo.notes else "the picture"
+    if photo.alpha is not None and photo.alpha.max() <= _INVISIBLE:
+        return f"{which} is fully transparent"
+    ends = photo.pixels.min(axis=(0, 1)), photo.pixels.max(axis=(0, 1))
+    return f"{which} is empty: all of it has one colour" if (ends[1] - ends[0]).max() <= _ONE_COLOUR else ""
 
 
 def _photo_notes(photo: Photo, face: Face) -> tuple[str, ...]:

@@ -1,15 +1,18 @@
 """Decoding: from bytes to an upright, opaque sRGB photo."""
 
+import io
 from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
+from pipeline.errors import PhotoRejected
 from pipeline.formats.colour_space import ColourSpace, named_space
+from pipeline.formats.webp import without_last_bytes
 from pipeline.image.bit_depth import is_deep, scale_transparent_colour, to_8_bit
 from pipeline.image.colour import is_grey, rgb_profile, to_rgb, to_srgb
-from pipeline.image.decoder_errors import rejecting_decoder_errors
+from pipeline.image.decoder_errors import DECODER_ERRORS, rejecting_decoder_errors
 from pipeline.image.jpeg import load_jpeg
 from pipeline.image.orientation import apply_orientation
 from pipeline.image.probe import check_size, open_photo
@@ -73,7 +76,20 @@ def _load(data: bytes, image: Image.Image, kind: str) -> tuple[Image.Image, bool
     if kind == "PNG":
         scale_transparent_colour(image)
     image.load()
+    if kind == "WEBP" and _has_unused_data(data):
+        raise PhotoRejected("damaged", "WebP: some of its data belongs to no pixel")
     return image, False
+
+
+def _has_unused_data(webp: bytes) -> bool:
+    shorter = without_last_bytes(webp)
+    if shorter is None:
+        return False
+    try:
+        Image.open(io.BytesIO(shorter), formats=("WEBP",)).load()
+    except DECODER_ERRORS:
+        return False
+    return True
 
 
 def _to_opaque_srgb(

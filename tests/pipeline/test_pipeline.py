@@ -258,3 +258,21 @@ def test_a_photo_cut_to_a_disc_gives_the_person_and_not_the_disc(portrait_pipeli
     one, other = (np.asarray(opened(each, "png"))[:, :, 3].astype(int) for each in (result, plain))
     assert "had_transparency" in result.facts["notes"]
     assert np.abs(one - other).mean() < 12
+
+
+def test_process_empty_or_transparent_picture_hint_says_so(portrait_pipeline):
+    grey, clear = Image.new("RGB", (200, 200), (9, 9, 9)), Image.new("RGBA", (200, 200), (200, 90, 30, 0))
+    face = Image.open(PORTRAITS / "astronaut.png").convert("RGB").resize((200, 200))
+    files = {
+        "all of it has one colour": encoded(np.asarray(grey)),
+        "the picture is fully transparent": encoded(np.asarray(clear)),
+        "the first of the file's pictures is empty": encoded(np.asarray(grey), save_all=True, append_images=[face]),
+        "the first of the file's pictures is fully": encoded(
+            np.asarray(clear), save_all=True, append_images=[clear, face]
+        ),
+    }
+    files["pictures is empty: all"] = encoded(np.asarray(grey), "GIF", save_all=True, append_images=[face])
+    for words, data in files.items():
+        with pytest.raises(PhotoRejected, match="no_face_detected") as caught:
+            portrait_pipeline.process(data, Recipe(), Limits(), "empty")
+        assert words in caught.value.hint
