@@ -1,4 +1,4 @@
-"""The service: everything wired together, started, asked and stopped."""
+"""The service: builds all parts, connects them, starts and stops them, and answers the HTTP server."""
 
 import functools
 import threading
@@ -38,14 +38,11 @@ from sources.stores.location import store_at
 from sources.stores.s3 import S3Store
 
 _TICK: Final = 0.2
-_NOT_BEGUN: Final = "the service could not start: see the error in the log, then start it again"
+_START_FAILED: Final = "the service could not start: see the error in the log, then start it again"
 
 
 class Service:
-    """Watches the inbox, or empties it `once`, and turns its photos into portraits. Also what the server asks.
-
-    `progress` hears of every photo, beside the metrics. `build` verifies the models that `load` loads in each worker.
-    """
+    """Makes portraits of the photos in the inbox. Thread-safe."""
 
     def __init__(
         self,
@@ -56,6 +53,15 @@ class Service:
         build: Callable[[CommonSettings], ModelSet] = build_model_set,
         load: LoadModels = child.load,
     ) -> None:
+        """Builds the service; nothing runs before `start`.
+
+        Args:
+            settings: The settings.
+            once: Process the photos that are in the inbox, then end; otherwise watch it until `drain`.
+            progress: Receives each photo that is taken and its outcome.
+            build: Verifies the models.
+            load: Loads the verified models, in each worker process.
+        """
         self._settings = settings
         self._names = settings.source_names()
         self._metrics = Metrics(self._names if "folder" in self._names else tuple({*self._names, "poll"}))
@@ -64,10 +70,10 @@ class Service:
         self._report_store = ReportStore(self._outbox)
         self._attempts = Attempts(self._outbox)
         self._draining = threading.Event()
-        self._outbox_health = OutboxHealth(self._outbox, settings.outbox, self._draining, self._look_again)
+        self._outbox_health = OutboxHealth(self._outbox, settings.outbox, self._draining, self._recover_again)
         hours = None if once else settings.cleanup_age_hours
-        self._retention = Retention(self._outbox, self._attempts, hours, self._draining, self._counted)
-        self._beginning = threading.Thread(target=self._begin, name="begin", daemon=True)
+        self._retention = Retention(self._outbox, self._attempts, hours, self._draining, self._count)
+        self._starting = threading.Thread(target=self._start_workers, name="start", daemon=True)
         self._started = time.time()
         self.pool = ModelPool(
             functools.partial(build, settings),
@@ -91,16 +97,16 @@ class Service:
             return from_folder(self._folder_source(self._inbox.root, once=once))
         settings = self._settings
         dated = settings.after == "keep"
-        bucket = Bucket(self._inbox, self._outbox, settings.rescan_seconds, dated, self._counted)
+        bucket = Bucket(self._inbox, self._outbox, settings.rescan_seconds, dated, self._count)
         queue = self._queue(self._inbox) if "sqs" in self._names and not once else None
         return bucket.source_set(self._names, queue, once=once)
 
     def _queue(self, inbox: S3Store) -> Queue:
-        from sources.sqs.client import connect  # noqa: PLC0415 - as above
-        from sources.sqs.source import SqsSource  # noqa: PLC0415 - it brings boto3, which others have no use for
+        from sources.sqs.client import connect  # noqa: PLC0415 - imports boto3, which folders do not need
+        from sources.sqs.source import SqsSource  # noqa: PLC0415 - likewise
 
         url, slots = str(self._settings.sqs_queue_url), self._settings.workers
-        return SqsSource(url, inbox.bucket, inbox.prefix, slots=slots, client=connect(url), on_count=self._counted)
+        return SqsSource(url, inbox.bucket, inbox.prefix, slots=slots, client=connect(url), on_count=self._count)
 
     def _folder_source(self, inbox: Path, *, once: bool) -> FolderSource:
         return FolderSource(
@@ -110,32 +116,35 @@ class Service:
             done_in=self._report_store.done_in,
             is_complete=is_complete,
             once=once,
-            on_count=self._counted,
+            on_count=self._count,
         )
 
     def _function(self, process: Process) -> LambdaFunction:
-        """Calls share workers, attempts and turns with the photos of the source, and have a lane of their own."""
+        """The function that invocations call. It shares all but its lane in the pool with the photos of the source."""
         lane = PoolLane(self.pool, self._settings.photo_timeout_seconds)
         return LambdaFunction(self._settings, lane, replace(process, pool=lane))
 
     def start(self) -> None:
-        """Load the models and look through the outbox; photos are taken as soon as both are done. Returns at once."""
+        """Starts to load the models and to recover the outbox, and returns at once.
+
+        Photos are taken as soon as a worker has loaded the models and the outbox is recovered.
+        """
         self.pool.start()
         self._outbox_health.start()
         self._retention.start()
-        self._beginning.start()
+        self._starting.start()
 
     def drain(self) -> None:
-        """Take no more photos and calls, finish those in work, end the model workers."""
+        """Stops taking photos and invocations, finishes those in progress, then ends all processes and threads."""
         self._draining.set()
         self.source.stop()
         self.pool.stop_waiting()
-        self._beginning.join()
+        self._starting.join()
         self._calls.drain()
         self.finish()
 
     def finish(self) -> None:
-        """Wait until the source has ended and everything is settled, then end the rest."""
+        """Waits until the source has ended and all its photos are processed, then ends all processes and threads."""
         self._workers.wait()
         self._draining.set()
         self.pool.stop()
@@ -145,22 +154,30 @@ class Service:
         self._outbox_health.join()
 
     def wait_started(self) -> str | None:
-        """Wait until photos are taken; else say what is in the way, models that do not load or the outbox."""
-        while self._beginning.is_alive():
-            self._beginning.join(_TICK)
+        """Waits until photos are taken.
+
+        Returns:
+            None, or why none are taken and what to do: models do not load, or the outbox cannot be written.
+        """
+        while self._starting.is_alive():
+            self._starting.join(_TICK)
             if self.pool.failures or self._outbox_health.trouble:
                 return self.pool.unready() if self.pool.failures else self._outbox_health.unwritable()
-        return _NOT_BEGUN if self._never_begun() else None
+        return _START_FAILED if self._start_failed() else None
 
     def wait_finished(self, seconds: float) -> bool:
-        """Whether everything was settled within that time; only `once` comes to such an end."""
+        """Waits until the source ends (only with `once`), up to `seconds` for each worker thread.
+
+        Returns:
+            Whether all photos are processed.
+        """
         return self._workers.wait(seconds)
 
     def waiting(self) -> int:
-        """Photos found and not settled."""
+        """The number of photos that wait or are being processed."""
         return self.source.pending() + len(self._activity.inflight())
 
-    def _begin(self) -> None:
+    def _start_workers(self) -> None:
         while not self._draining.is_set():
             if self._outbox_health.trouble is None and self._recovered() and self.pool.wait_ready():
                 self._metrics.models_loaded(self.pool.load_seconds, [model.card for model in self._models()])
@@ -175,54 +192,57 @@ class Service:
             self._outbox_health.trouble = str(error)
             return False
 
-    def _look_again(self) -> None:
+    def _recover_again(self) -> None:
         if self._workers.begun():
             self._recovery.run()
 
     def _await_outbox(self) -> None:
-        """100,000 photos that fail one after the other, again and again, would only fill the log."""
+        """Blocks while the outbox cannot be written: otherwise 100,000 photos would fail in turn and fill the log."""
         self._outbox_health.wait(lambda: self.source.stopped)
 
-    def _counted(self, name: str, more: int) -> None:
+    def _count(self, name: str, times: int) -> None:
         if name in get_args(Counted):
-            self._metrics.count(cast("Counted", name), more)
+            self._metrics.count(cast("Counted", name), times)
 
     def _models(self) -> tuple[Verified, ...]:
         return self.pool.model_set.models if self.pool.model_set else ()
 
-    # What the server asks
+    # Called by the HTTP server
 
     def events(self) -> EventsRoute | None:
-        """What `POST /events` needs, where that is a source."""
+        """The route `POST /events`; None unless webhooks are a source."""
         token = self._settings.webhook_token
         if self._sources.accept is None:
             return None
         return EventsRoute(self._sources.accept, self.unready, token.get_secret_value() if token else None)
 
     def invoke(self) -> InvokeRoute:
-        """What the Lambda-compatible endpoint needs."""
+        """The route of the Lambda-compatible endpoint."""
         settings = self._settings
         key = settings.api_key.get_secret_value() if settings.api_key else None
         guard = Guard(is_loopback(settings.host), key)
         return InvokeRoute(self._calls, guard, self.unready, self._metrics, settings.photo_timeout_seconds)
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        if self._never_begun():
-            return False, {"error": _NOT_BEGUN}
+        """Whether the service works, and the details for `/health`. False only after a bug in the service itself."""
+        if self._start_failed():
+            return False, {"error": _START_FAILED}
         lost = 0 if self._draining.is_set() else self._workers.lost()
         return lost == 0, {"slots_lost": lost} if lost else {}
 
-    def _never_begun(self) -> bool:
-        """Whether the thread that begins ended before it had: a fault of ours."""
-        over = self._beginning.ident is not None and not self._beginning.is_alive()
-        return over and not self._workers.begun() and not self._draining.is_set()
+    def _start_failed(self) -> bool:
+        """Whether the thread that starts the workers ended too early: a bug in the service itself."""
+        ended = self._starting.ident is not None and not self._starting.is_alive()
+        return ended and not self._workers.begun() and not self._draining.is_set()
 
     def unready(self) -> list[str]:
+        """Why no photo can be processed now, with what to do; empty if one can."""
         draining = "the service is stopping" if self._draining.is_set() else None
         reasons = (draining, self.pool.unready(), self.source.attached(), self._outbox_health.unwritable())
         return [reason for reason in reasons if reason]
 
     def status(self) -> dict[str, Any]:
+        """The body of `/status`; see handler/README.md."""
         return {
             "version": __version__,
             "uptime_seconds": round(time.time() - self._started, 1),
@@ -255,6 +275,7 @@ class Service:
         return {"restoration": "available"}
 
     def metrics(self) -> tuple[bytes, str]:
+        """The body of `/metrics` and its content type."""
         self._metrics.load(len(self._activity.inflight()), self.source.pending(), self._calls.in_flight)
         for name, attached in self._sources.attached.items():
             self._metrics.source_up(name, attached() is None)

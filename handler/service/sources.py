@@ -1,4 +1,4 @@
-"""The sources that the settings ask for, merged into one."""
+"""Builds the sources that the settings name, and merges them into one."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,15 +18,17 @@ from sources.stores.s3 import S3Store
 
 
 class Queue(Member, Protocol):
-    """A source that tells whether it has nothing left, and how often it hands a photo out."""
+    """A source that a message queue feeds."""
 
     @property
-    def most_attempts(self) -> int | None: ...
+    def most_attempts(self) -> int | None:
+        """How often the queue delivers a message; None if unlimited or not yet known."""
 
-    def idle(self) -> bool: ...
+    def idle(self) -> bool:
+        """Whether no message is queued or in flight, so that a scan finds only what the queue missed."""
 
     def share_slots(self, in_progress: Callable[[], int]) -> None:
-        """Another source fills slots too, so many now."""
+        """Leaves the slots free that another source uses; `in_progress` returns how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,12 @@ class SourceSet:
 
     Attributes:
         source: Yields the photos.
-        attached: For each kind of source, what keeps it from working; None while it works.
+        attached: By kind of source, a function that returns why it does not work; None while it works.
         mode: How photos are found, as in `/status`.
-        announce: Queues the photo at a path.
-        accept: Takes a body of `POST /events` and says whether there was room for it; None without that source.
-        most_attempts: The queue's own limit; None without a queue, and until it is known.
+        announce: Queues the photo at a path; does nothing for a folder, whose rescan finds it.
+        accept: Queues the photos that a body of `POST /events` names, and returns whether there was room; None without
+            webhooks.
+        most_attempts: Returns the queue's own limit of deliveries; None without a queue or a known limit.
     """
 
     source: Member
@@ -50,7 +53,7 @@ class SourceSet:
     most_attempts: Callable[[], int | None] = lambda: None
 
     def recheck(self, paths: Iterable[str]) -> None:
-        """Queue photos that a service died with: a listing may call them done although their reports are older."""
+        """Queues photos that a dead service had in progress: by a bucket's listing alone they may look done."""
         for path in paths:
             self.announce(path)
 
@@ -61,7 +64,15 @@ def from_folder(source: FolderSource) -> SourceSet:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """An inbox in a bucket, its outbox, and how often they are compared. `dated`: see `ReportObjects`."""
+    """Builds the sources of an inbox in a bucket.
+
+    Attributes:
+        inbox: The bucket, or a prefix in it.
+        outbox: Its reports are compared with the inbox to find photos that are not done.
+        rescan_seconds: How often they are compared.
+        dated: See `ReportObjects`.
+        on_count: Counts events and ignored names.
+    """
 
     inbox: S3Store
     outbox: S3Store | FileStore
@@ -70,7 +81,13 @@ class Bucket:
     on_count: Count
 
     def source_set(self, names: tuple[SourceName, ...], queue: Queue | None = None, *, once: bool = False) -> SourceSet:
-        """The sources of these names; `queue` is that of `sqs`. With `once` only what is there."""
+        """Builds the sources.
+
+        Args:
+            names: Their kinds.
+            queue: The source of the kind `sqs`, if that is among them.
+            once: Scan the bucket once, then end.
+        """
         found = self._found(queue, once=once)
         if queue:
             queue.share_slots(found.in_progress)
