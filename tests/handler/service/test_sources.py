@@ -104,7 +104,7 @@ ODD_NAMES = [
     "x" * 251 + ".jpg",
     "é" * 125 + ".heic",
     "no extension",
-    "a.jpg.json",
+    "a.json.jpg",
 ]
 
 
