@@ -89,7 +89,7 @@ def _sheet_path(sheet: Path, settings: Settings) -> Path:
     from handler.web import contact_sheet  # noqa: PLC0415  # it imports the image decoders, which `watch` does not need
 
     inbox, _ = contact_sheet.folders(settings)
-    return contact_sheet.place(sheet, inbox)
+    return contact_sheet.sheet_path(sheet, inbox)
 
 
 def _write_sheet(target: Path, settings: Settings, seconds: float, console: Console, signals: list[int]) -> bool:

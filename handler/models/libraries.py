@@ -1,4 +1,4 @@
-"""What libraries take from the environment only. To be prepared in a process before the first import of rembg."""
+"""Sets what libraries read from the environment only. Call `prepare` before the first import of rembg."""
 
 import os
 
@@ -6,6 +6,6 @@ from handler.models import numba_cache
 
 
 def prepare() -> None:
-    """numba finds its compiled functions, and onnxruntime neither calls its makers nor writes to the home folder."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported; there is no call that comes in time
+    """Let numba find its compiled functions; keep onnxruntime from sending telemetry and writing to the home folder."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import, before any call could set it
     numba_cache.prepare()

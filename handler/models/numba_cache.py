@@ -1,4 +1,4 @@
-"""Lets `import rembg` take 2 seconds instead of 40: numba must find its compiled functions, in a folder it can write.
+"""Makes `import rembg` take 2 seconds instead of 40: numba must find its compiled functions in a writable folder.
 
 rembg imports pymatting, whose functions numba compiles at import. numba ignores a cache folder that it cannot write,
 so in a read-only image, or under another user, a cache that was filled at build time would be compiled anew at every
@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-# The one place beside handler/config/load.py that touches the environment: numba takes its settings from nowhere else,
+# The only place beside handler/config/load.py that touches the environment: numba takes its settings from nowhere else,
 # and reads them when it is imported. Worker processes inherit what is set here.
 _FOLDER: Final = "NUMBA_CACHE_DIR"
 _PROCESSOR: Final = "NUMBA_CPU_NAME"
@@ -24,13 +24,16 @@ _BAKED: Final = Path(sys.prefix) / "share" / "facecraft" / "numba"
 
 
 def prepare(baked: Path | None = None) -> Path:
-    """Point numba to a cache folder that it can write, and give it back.
+    """Point numba to a cache folder that it can write.
 
-    That is `NUMBA_CACHE_DIR` if it is set, else `baked`, else the folder that `make install` and the images fill; where
-    it cannot be written, a private copy of it in the temporary folder. Where that is full or cannot be written either,
-    the folder is used as it is: what is in it serves, and nothing can be added.
+    That is `NUMBA_CACHE_DIR` if it is set, else `baked`, else the folder that `make install` and the images fill. If
+    it cannot be written, it is a private copy in the temporary folder. If that is full or cannot be written either,
+    the folder is used read-only, and numba adds nothing to it.
+
+    Returns:
+        The folder.
     """
-    # Compiled for one processor, the cache is worthless on another: an image is built here and runs elsewhere.
+    # A cache compiled for one processor is useless on another, and an image is built here but runs elsewhere.
     os.environ.setdefault(_PROCESSOR, "generic")
     origin = Path(os.environ.get(_FOLDER) or baked or _BAKED)
     folder = origin if _writable(origin) else _copied(origin)
@@ -42,7 +45,7 @@ def _copied(origin: Path) -> Path:
     try:
         return _private_copy(origin)
     except OSError:  # the temporary folder is full, read-only or not there
-        os.environ[_LOCATORS] = "handler.models.numba_locator.AsItIs"
+        os.environ[_LOCATORS] = "handler.models.numba_locator.ReadOnlyCacheLocator"
         return origin
 
 
@@ -56,7 +59,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _private_copy(origin: Path) -> Path:
-    """The copy that is there already, or a new one: filled aside and renamed, so that all workers share a whole one."""
+    """The copy that exists, or a new one. It is filled aside and renamed, so that all workers share a complete one."""
     place = Path(tempfile.gettempdir()) / f"facecraft-numba-{os.getuid()}-{_digest(origin)}"
     if _ours(place):
         return place
@@ -69,7 +72,7 @@ def _private_copy(origin: Path) -> Path:
     try:
         aside.rename(place)
     except OSError:
-        # Another worker was first, or the name is another user's: what lies there is code that numba would run.
+        # Another worker was first, or another user owns the name: numba would run the code that is in there.
         if not _ours(place):
             return aside
         shutil.rmtree(aside)
@@ -90,14 +93,14 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _digest(folder: Path) -> str:
-    """Names the content, so that the copy of an older image is not taken for this one's."""
+    """Identifies the content, so that an older image's copy is not taken for this one's."""
     names = ((name, (folder / name).read_bytes()) for name in _files(folder))
     whole = hashlib.sha256(b"".join(bytes(name) + hashlib.sha256(data).digest() for name, data in names))
     return whole.hexdigest()[:16]
 
 
 def _copy(origin: Path, target: Path) -> None:
-    """The bytes alone: the modes of a read-only image must not come along."""
+    """Copies bytes only: the modes of a read-only image must not be kept."""
     for name in _files(origin):
         (target / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(origin / name, target / name)

@@ -1,4 +1,4 @@
-"""Which models the settings ask for, verified."""
+"""Selects and verifies the models that the settings ask for."""
 
 import os
 from collections.abc import Iterator
@@ -13,15 +13,19 @@ from pipeline.models.model_set import ModelSet
 
 
 def build_model_set(settings: CommonSettings) -> ModelSet:
-    """Verify the models that a portrait needs, every byte. ModelError says what is wrong with which, and the fix."""
+    """Verify every byte of the models that a portrait needs.
+
+    Raises:
+        ModelError: A model is missing or wrong; with the fix.
+    """
     landmarks = _landmarks(settings)
-    with ThreadPoolExecutor() as files:  # to read them is most of it, and several are read faster than one
+    with ThreadPoolExecutor() as files:  # reading takes longest, and is faster for several files at once
         points = files.submit(verified, settings.models_dir, landmarks, settings.model_files())
         cutout = files.submit(_cutout, settings)
         mmod = files.submit(_if_present, settings, "mmod")
         restoring = files.submit(_restorer, settings, landmarks)
         identity = files.submit(_if_present, settings, "identity") if will_restore(settings) else None
-    model = points.result()  # of several faults the first one is told
+    model = points.result()  # of several errors, this one is raised first
     restorer, unrestored = restoring.result()
     return ModelSet(
         landmarks=model,
@@ -46,14 +50,18 @@ def will_restore(settings: CommonSettings) -> bool:
 
 
 def _landmarks(settings: CommonSettings) -> str:
-    """The name of the model: 68 points, 5, or (`auto`) 68 where that file is present."""
+    """The name of the model: 68 points, 5, or with `auto` 68 if that file is present."""
     if settings.landmarks != "auto":
         return f"landmarks_{settings.landmarks}"
-    return "landmarks_68" if _there(settings, "landmarks_68") or not _there(settings, "landmarks_5") else "landmarks_5"
+    return (
+        "landmarks_68"
+        if _is_present(settings, "landmarks_68") or not _is_present(settings, "landmarks_5")
+        else "landmarks_5"
+    )
 
 
 def _restorer(settings: CommonSettings, landmarks: str) -> tuple[Verified | None, str]:
-    """The restoration model, or why there is none. ModelError where it is required and cannot be used."""
+    """The restoration model, or why there is none. Raises ModelError if it is required and cannot be used."""
     if settings.restore == "off":
         return None, "FACECRAFT_RESTORE is off"
     fault = _unrestorable(settings, landmarks)
@@ -65,24 +73,24 @@ def _restorer(settings: CommonSettings, landmarks: str) -> tuple[Verified | None
 
 
 def _unrestorable(settings: CommonSettings, landmarks: str) -> str:
-    """What is missing and the fix; a model that is there but wrong is an error of its own."""
+    """What is missing for restoration, with the fix. A file that is present but wrong is another error."""
     if landmarks != "landmarks_68":
         chosen = settings.landmarks != "auto"
         fix = "set FACECRAFT_LANDMARKS to auto or 68" if chosen else "run `facecraft models fetch landmarks_68`"
         return f"it needs the 68 landmarks (needs_68): {fix}."
-    if _there(settings, "codeformer"):
+    if _is_present(settings, "codeformer"):
         return ""
     path = locate(settings.models_dir, card("codeformer"), settings.model_files())
     return f"{path} is missing: run `facecraft models fetch codeformer`."
 
 
-def _there(settings: CommonSettings, name: str) -> bool:
+def _is_present(settings: CommonSettings, name: str) -> bool:
     return locate(settings.models_dir, card(name), settings.model_files()).exists()
 
 
 def _if_present(settings: CommonSettings, name: str) -> Verified | None:
-    """A model that helps and is not needed; one that is there but wrong is an error all the same."""
-    return verified(settings.models_dir, name) if _there(settings, name) else None
+    """A model that is useful but not needed. It is an error all the same if it is present but wrong."""
+    return verified(settings.models_dir, name) if _is_present(settings, name) else None
 
 
 def check(settings: CommonSettings) -> list[str]:

@@ -1,4 +1,4 @@
-"""A direct call: the photo itself in base64, or one in the inbox. The former is not stored; its answer holds it all."""
+"""A direct call: a photo in base64, which is not stored, or one in the inbox."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ from sources.stores.base import Conflict, Outbox
 from sources.stores.memory import MemoryStore
 
 ANSWER_BYTES: Final = 6 * 1024 * 1024
-"""What Lambda takes of an answer."""
+"""Lambda's limit."""
 
 _FIELDS: Final = ("image", "options")
 _SCHEME: Final = "invocation"
@@ -44,25 +44,30 @@ _BASE64: Final = 'send {"image": "<base64>"}, with what `base64 -w0 anna.jpg` pr
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a direct call asks for: the photo's bytes or its `s3://` URI, and options of this photo."""
+class DirectRequest:
+    """A direct call.
+
+    Attributes:
+        image: The photo's bytes, or its `s3://` URI.
+        options: Those of this photo.
+    """
 
     image: bytes | str
     options: Mapping[str, object]
 
 
-def parsed(event: Mapping[str, object]) -> Asked:
-    """FunctionError where the call is not right."""
+def parse_request(event: Mapping[str, object]) -> DirectRequest:
+    """Parse a direct call. Raises FunctionError if it is invalid."""
     if unknown := [name for name in event if name not in _FIELDS]:
         raise FunctionError(
-            "InvalidEvent", f"{short_repr(unknown[0])} is no field of a call; {nearest(unknown[0], _FIELDS)}"
+            "InvalidEvent", f"{short_repr(unknown[0])} is not a field of a call; {nearest(unknown[0], _FIELDS)}"
         )
     options = event.get("options") or {}
     if not isinstance(options, Mapping):
         raise FunctionError(
             "InvalidEvent", f'options is {short_repr(options)}; write an object, as in {{"width": 800}}'
         )
-    return Asked(_image(event["image"]), options)
+    return DirectRequest(_image(event["image"]), options)
 
 
 def _image(image: object) -> bytes | str:
@@ -74,13 +79,20 @@ def _image(image: object) -> bytes | str:
         return base64.b64decode("".join(image.split()), validate=True)
     except ValueError as error:
         raise FunctionError(
-            "InvalidImage", f"image is {short_repr(image)}, which is no base64 ({error}); {_BASE64}"
+            "InvalidImage", f"image is {short_repr(image)}, which is not base64 ({error}); {_BASE64}"
         ) from error
 
 
 @dataclass(frozen=True, slots=True)
-class Inline:
-    """Works on photos that came with their calls. `outbox` takes images that an answer cannot hold."""
+class InlineProcess:
+    """Processes photos that are sent with their calls.
+
+    Attributes:
+        base: The options that hold before those of the call.
+        limits: What a photo may measure.
+        pool: Processes the photos.
+        outbox: Takes images that an answer cannot hold.
+    """
 
     base: ResolvedOptions
     limits: Limits
@@ -88,7 +100,14 @@ class Inline:
     outbox: Outbox | None
 
     def __call__(self, photo: bytes, options: Mapping[str, object], request_id: str) -> Answer:
-        """The answer: its report, with its images; FunctionError where there is none and it may work next time."""
+        """Process one photo.
+
+        Returns:
+            The photo's report with its images, or their URIs if they are too large for an answer.
+
+        Raises:
+            FunctionError: There is no report, and the call may work next time.
+        """
         inbox = MemoryStore(_SCHEME, {_PATH: photo})
         event = Event(inbox.uri(_PATH), _PATH, inbox.read(_PATH).version, source="lambda")
         match self._reply(Job(inbox, _PATH, self.base, {}, self.limits), options):
@@ -117,9 +136,9 @@ class Inline:
             return Failed("processing_timed_out", str(error))
 
     def _done(self, event: Event, reply: Processed, request_id: str) -> Answer:
-        def answer(stem: str, place: Callable[[str, Picture], dict[str, str]]) -> Answer:
+        def answer(stem: str, deliver: Callable[[str, Picture], dict[str, str]]) -> Answer:
             files: Outputs = [
-                [output(name, picture) | place(name, picture) for name, picture in portrait]
+                [output(name, picture) | deliver(name, picture) for name, picture in portrait]
                 for portrait in named(stem, reply.result.portraits)
             ]
             return report.done(event, reply, files, attempt=1)
@@ -140,7 +159,7 @@ class Inline:
 
 
 def _put(outbox: Outbox, name: str, data: bytes) -> None:
-    """Also where the same call came before: Lambda tries those again that nobody waits for."""
+    """Write the file, or replace that of an earlier try: Lambda repeats `Event` calls that failed."""
     try:
         outbox.write(name, data, metadata=provenance(_PATH))
     except Conflict:

@@ -1,4 +1,4 @@
-"""What one call asks for and is answered: events of buckets, or one photo. The core of Lambda and of the endpoint."""
+"""Answers one call: events of buckets, or one photo. Shared by Lambda and the Invoke endpoint."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ from handler.outbox.paths import report_path
 from handler.outbox.reports import read_report
 from handler.processing.process import Pool, Process
 from handler.processing.worker import Workers
-from handler.serverless.direct import Inline, parsed
+from handler.serverless.direct import InlineProcess, parse_request
 from handler.serverless.invocation import Answer, FunctionError, Invocation
 from handler.workers.outcome import Failed, Outcome, Rejected, Vanished
 from sources.bucket.inbox import BucketInbox, BucketPhoto, InboxNotification
@@ -24,11 +24,11 @@ from sources.stores.s3_keys import URI
 
 __all__ = ["Answer", "FunctionError", "Invocation", "LambdaFunction"]
 
-_MOST_RECEIVES: Final = 10
-"""So often a message that is not understood goes back, for the queue's redrive policy to take; then it is dropped."""
+_MAX_RECEIVES: Final = 10
+"""A message that cannot be parsed goes back to the queue, for its redrive policy to take, until it came this often."""
 
 _LAST_SECONDS: Final = 0.3
-"""What is kept of a call's time for its answer alone, whatever hangs."""
+"""Kept of a call's time for its answer, whatever hangs."""
 
 _NOWHERE: Final = BucketInbox("", "")
 _NO_INBOX: Final = (
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Outcomes:
-    """Hears what became of each photo at last; see `handler.processing.worker.Progress`."""
+    """Collects each photo's last outcome; a `handler.processing.worker.Progress`."""
 
     each: dict[str, tuple[Event, Outcome]] = field(default_factory=dict)
 
@@ -57,16 +57,21 @@ class _Outcomes:
 
 
 class LambdaFunction:
-    """Callable: event and invocation -> the answer, or FunctionError. Safe to be called from several threads at once.
+    """Callable: event and invocation -> the answer, or FunctionError. Thread-safe.
 
-    `process` works on the photos of the inbox; without one, and where the inbox is a folder, only photos that come in
-    base64 are taken. Images that an answer cannot hold go to the outbox of `process`.
+    Args:
+        settings: The options of photos in base64, and how many photos of a call are processed at once.
+        pool: Processes photos in base64.
+        process: Processes photos of the inbox, and its outbox takes images that an answer cannot hold. Without it, or
+            if the inbox is a folder, only photos in base64 are taken.
     """
 
     def __init__(self, settings: CommonSettings, pool: Pool, process: Process | None = None) -> None:
         self._slots = settings.workers
         self._process = process
-        self._inline = Inline(settings.recipe(), settings.limits(), pool, process.writer.outbox if process else None)
+        self._inline = InlineProcess(
+            settings.recipe(), settings.limits(), pool, process.writer.outbox if process else None
+        )
 
     def __call__(self, event: object, invocation: Invocation) -> Answer:
         match event:
@@ -77,60 +82,62 @@ class LambdaFunction:
             case Mapping():
                 return self._event(event, invocation)
         raise FunctionError(
-            "InvalidEvent", f'{short_repr(event)} is no object; send {{"image": "<base64>"}}, or events of S3'
+            "InvalidEvent", f'{short_repr(event)} is not a JSON object; send {{"image": "<base64>"}}, or events of S3'
         )
 
-    # A photo, by whoever wants its portrait
+    # One photo
 
     def _direct(self, event: Mapping[str, object], invocation: Invocation) -> Answer:
-        asked = parsed(event)
-        if isinstance(asked.image, bytes):
-            return self._inline(asked.image, asked.options, invocation.request_id)
+        request = parse_request(event)
+        if isinstance(request.image, bytes):
+            return self._inline(request.image, request.options, invocation.request_id)
         process, inbox = self._bucket()
-        if asked.options:
+        if request.options:
             raise FunctionError("InvalidOptions", _OPTIONS)
-        photo = _photo_at(asked.image, inbox)
+        photo = _photo_at(request.image, inbox)
         source = BatchSource(invocation.remaining)
         source.add(invocation.request_id, (photo,))
-        outcomes = self._worked(source, process, invocation)
+        outcomes = self._process_source(source, process, invocation)
         if any(isinstance(outcome, Vanished) for _, outcome in outcomes):
-            raise FunctionError("NotFound", f"nothing lies at {photo.uri}: put the photo there first")
+            raise FunctionError("NotFound", f"there is no object at {photo.uri}: put the photo there first")
         found = read_report(process.writer.outbox, photo.path).content
         if source.failed_messages() or found is None:
-            raise _again(outcomes)
+            raise _retry_later(outcomes)
         return dict(found)
 
     # Events of buckets
 
     def _messages(self, records: Sequence[Mapping[str, Any]], invocation: Invocation) -> Answer:
-        """Those of a queue: what is not settled comes again, message by message. Those that came most often are first:
-        the queue soon loses patience with them."""
+        """A batch of a queue; messages that are not done are named in the answer, so that they come again.
+
+        Those received most often go first, because the queue's redrive policy takes them soon.
+        """
         process, inbox = self._bucket()
-        source, unread = BatchSource(invocation.remaining, "sqs"), []
-        for record in sorted(records, key=_receives, reverse=True):
-            notification, receives = _parse_for(record.get("body"), inbox), _receives(record)
+        source, unparsed = BatchSource(invocation.remaining, "sqs"), []
+        for record in sorted(records, key=_receive_count, reverse=True):
+            notification, receives = _parse_for(record.get("body"), inbox), _receive_count(record)
             source.add(record["messageId"], notification.photos, receives)
             if notification.error is not None:
-                unread += [record["messageId"]] if receives < _MOST_RECEIVES else []
-                _not_understood(record, notification.error)
-        self._worked(source, process, invocation)
-        failures = dict.fromkeys([*source.failed_messages(), *unread])
+                unparsed += [record["messageId"]] if receives < _MAX_RECEIVES else []
+                _log_unparsed(record, notification.error)
+        self._process_source(source, process, invocation)
+        failures = dict.fromkeys([*source.failed_messages(), *unparsed])
         return {"batchItemFailures": [{"itemIdentifier": each} for each in failures]}
 
     def _event(self, event: Mapping[str, object], invocation: Invocation) -> Answer:
-        """All others: whoever sent it sends it again where the call fails."""
+        """Any other event. Its sender sends it again if the call fails."""
         notification = _parse_for(event, self._inbox() or _NOWHERE)
         if notification.error is not None and not notification.photos:
             raise FunctionError("InvalidEvent", f'{notification.error}; or send a photo as {{"image": "<base64>"}}')
         process, _ = self._bucket()
         source = BatchSource(invocation.remaining)
         source.add(invocation.request_id, notification.photos)
-        outcomes = self._worked(source, process, invocation)
+        outcomes = self._process_source(source, process, invocation)
         if source.failed_messages():
-            raise _again(outcomes)
+            raise _retry_later(outcomes)
         if notification.error is not None:
-            raise FunctionError("InvalidEvent", f"{notification.error}; what it also told of is settled")
-        return {"photos": [_told_of(process, *each) for each in outcomes], "ignored": notification.ignored}
+            raise FunctionError("InvalidEvent", f"{notification.error}; its other photos are done")
+        return {"photos": [_photo_answer(process, *each) for each in outcomes], "ignored": notification.ignored}
 
     # Both
 
@@ -144,8 +151,10 @@ class LambdaFunction:
         store = self._process and self._process.inbox
         return BucketInbox(store.bucket, store.prefix) if isinstance(store, S3Store) else None
 
-    def _worked(self, source: BatchSource, process: Process, invocation: Invocation) -> Sequence[tuple[Event, Outcome]]:
-        """What became of the photos that there was time for."""
+    def _process_source(
+        self, source: BatchSource, process: Process, invocation: Invocation
+    ) -> Sequence[tuple[Event, Outcome]]:
+        """Process the photos of the source. Returns those that there was time for, with their outcomes."""
         outcomes = _Outcomes()
         workers = Workers(source, process, outcomes, self._slots)
         workers.start()
@@ -156,7 +165,7 @@ class LambdaFunction:
 
 
 def _parse_for(body: object, inbox: BucketInbox) -> InboxNotification:
-    """An inbox that is not the one that the events are about would otherwise show in no log."""
+    """Logs events that are about another inbox; nothing else would show that the settings name the wrong one."""
     notification = inbox.parse(body)
     if notification.ignored and not notification.photos:
         _log.info(
@@ -166,20 +175,20 @@ def _parse_for(body: object, inbox: BucketInbox) -> InboxNotification:
 
 
 def _photo_at(uri: str, inbox: BucketInbox) -> BucketPhoto:
-    """FunctionError where no photo of the inbox can be there."""
+    """Raises FunctionError if the URI cannot be that of a photo in the inbox."""
     found = URI.fullmatch(uri)
     if found is None or not found["prefix"]:
         raise FunctionError(
             "InvalidImage", f"image is {short_repr(uri)}; write s3://BUCKET/KEY, as in s3://photos/in/anna.jpg"
         )
-    told_of = ObjectCreated(found["bucket"], found["prefix"])
-    if not inbox.contains(told_of):
+    created = ObjectCreated(found["bucket"], found["prefix"])
+    if not inbox.contains(created):
         inside = f"s3://{inbox.bucket}/{inbox.prefix}"
         raise FunctionError("OutsideInbox", f"{uri} is not in the inbox (outside_inbox): put the photo below {inside}")
-    photo = inbox.photo(told_of)
+    photo = inbox.photo(created)
     if photo is None or photo.uri != uri:
         raise FunctionError(
-            "InvalidImage", f"{uri} has a name that no photo has, as folders, sidecars and *.tmp: rename it"
+            "InvalidImage", f"{uri} is the name of a folder, a sidecar or a temporary file, not of a photo: rename it"
         )
     return photo
 
@@ -191,29 +200,29 @@ def _is_message(record: object) -> bool:
     return False
 
 
-def _receives(record: Mapping[str, Any]) -> int:
-    """How often the queue has handed it out, this time included."""
+def _receive_count(record: Mapping[str, Any]) -> int:
+    """How often the queue has delivered it, this time included."""
     match record.get("attributes"):
         case {"ApproximateReceiveCount": str(count)} if count.isdecimal():
             return max(1, int(count))
     return 1
 
 
-def _not_understood(record: Mapping[str, Any], wrong: str) -> None:
+def _log_unparsed(record: Mapping[str, Any], wrong: str) -> None:
     _log.error(
         "message.not_understood",
         extra={"message_id": record["messageId"], "why": wrong, "body": short_repr(record.get("body"))},
     )
 
 
-def _told_of(process: Process, event: Event, outcome: Outcome) -> dict[str, str | None]:
+def _photo_answer(process: Process, event: Event, outcome: Outcome) -> dict[str, str | None]:
     reason = outcome.reason if isinstance(outcome, Rejected | Failed) else None
     report = None if isinstance(outcome, Vanished) else process.writer.outbox.uri(report_path(event.path))
     return {"uri": event.uri, "outcome": outcome.name, "reason": reason, "report": report}
 
 
-def _again(outcomes: Sequence[tuple[Event, Outcome]]) -> FunctionError:
-    """For whoever calls to try again."""
+def _retry_later(outcomes: Sequence[tuple[Event, Outcome]]) -> FunctionError:
+    """The error that makes the caller try again."""
     failed = [
         f"{event.uri}: {outcome.reason}: {outcome.error}"
         for event, outcome in outcomes

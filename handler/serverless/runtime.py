@@ -1,10 +1,10 @@
-"""What a Lambda environment holds from its init on, for all its calls.
+"""What a Lambda environment keeps from its init on, for all its calls.
 
-Lambda freezes an environment after any call, for hours, and ends it without a word. So it shows that it lives only
-while a call lasts: between calls nothing in the outbox is its own, and nobody waits for it or suspects it. One that
-ends during a call (out of time or memory, a crash) leaves its marker, and its sign of life grows too old 35 s later.
-Whoever has the photo next counts that end as the photo's attempt, because nothing else ran beside it, and works on it
-at once.
+Lambda may freeze an environment after any call, for hours, and ends it without notice. So an environment shows that it
+is alive only during a call: between calls it owns nothing in the outbox, and nobody waits for it or suspects it. One
+that ends during a call (out of time or memory, a crash) leaves its marker, and its sign of life expires 35 s later.
+Whoever takes the photo next counts that end as an attempt of the photo, because nothing else ran beside it, and
+processes it at once.
 """
 
 import functools
@@ -25,17 +25,22 @@ from handler.workers.process import Handler
 from sources.stores import aws
 from sources.stores.s3 import S3Store
 
-_PATIENCE: Final = 0.5
-"""The share of a call's time that it waits for a photo of an earlier one."""
+_WAIT_SHARE: Final = 0.5
+"""The share of its time that a call waits for the photo of an earlier one."""
 
 _log = logging.getLogger(__name__)
 
 
 class LambdaRuntime:
-    """Loads the models, and answers one call after the other. Nothing that a call brings is kept for the next one."""
+    """Loads the models and answers one call at a time. Keeps nothing of a call for the next one."""
 
     def __init__(self, settings: LambdaSettings, load: Callable[[LambdaSettings], Handler] = load_in_process) -> None:
-        """ModelError or AwsSettingsError, with the fix."""
+        """Start loading.
+
+        Raises:
+            ModelError: The models cannot be used; with the fix.
+            AwsSettingsError: S3 cannot be used; with the fix.
+        """
         log.setup(settings.log_level)
         for line in settings.warnings:
             _log.warning(line)
@@ -48,9 +53,14 @@ class LambdaRuntime:
             _log.warning("models.slow", extra={"next": "the first call waits for them, as long as it has time"})
 
     def answer(self, event: object, invocation: Invocation) -> Answer:
-        """FunctionError where there is none, ModelError where models that were late are not right."""
+        """Answer one call.
+
+        Raises:
+            FunctionError: There is no answer.
+            ModelError: Models that were still loading cannot be used.
+        """
         self._pool.is_loaded(0)
-        if not self._pool.is_free(_PATIENCE * invocation.remaining()):
+        if not self._pool.is_free(_WAIT_SHARE * invocation.remaining()):
             _log.error("models.hang", extra={"next": "this environment ends, and Lambda makes another one"})
             os._exit(1)
         try:

@@ -1,4 +1,4 @@
-"""What the contact sheet says of each photo, and its HTML. Pure; whatever a name or a report says stays text."""
+"""What the contact sheet says about each photo, as HTML. Pure; text from names and reports is escaped."""
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,26 +18,28 @@ from pipeline.reasons import NOTES
 from pipeline.recipe import OptionError, Recipe, parse_option
 
 STATES: Final = {"done": "Done", "rejected": "Rejected", "failed": "Failed", "waiting": "Not processed"}
-"""A card's state and the words for it; `waiting` has no report."""
+"""A card's state and its label; `waiting` means that there is no report."""
 
-_WAITING: Final = "There is no report about this photo yet: run Facecraft again."
-_LONGEST_ERROR: Final = 300
-_MOST_MS: Final = 1e12
-"""Larger numbers in a report are no durations, and may be too large for a float."""
+_NO_REPORT: Final = "There is no report about this photo yet: run Facecraft again."
+_MAX_ERROR_LENGTH: Final = 300
+_MAX_MS: Final = 1e12
+"""Larger numbers in a report are not durations, and may be too large for a float."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the sheet says of one photo.
+    """What the sheet says about one photo.
 
-    `error` is one line. `portraits` has the names of each portrait's files, the PNG first. `moved_to` is the photo's
-    path in the outbox, where it is no longer in the inbox.
+    Attributes:
+        error: One line.
+        portraits: The names of each portrait's files, the PNG first.
+        moved_to: The photo's path in the outbox; None if it was not moved there.
     """
 
     path: str
     state: str = "waiting"
     reason: str = ""
-    hint: str = _WAITING
+    hint: str = _NO_REPORT
     error: str = ""
     faces: int | None = None
     cutout: str = ""
@@ -61,7 +63,7 @@ class Summary:
 
 
 def card_from(path: str, report: Mapping[str, Any] | None) -> Card:
-    """The card of the photo at `path`. The report may be ours, an older version's, edited by hand, or missing."""
+    """The card of the photo at `path`. Its report may be of any version, edited by hand, or missing."""
     report = report or {}
     if report.get("outcome") not in ("done", "rejected", "failed"):
         return Card(path)
@@ -72,7 +74,7 @@ def card_from(path: str, report: Mapping[str, Any] | None) -> Card:
         state=report["outcome"],
         reason=_text(report.get("reason")),
         hint=_text(report.get("hint")),
-        error=(_text(report.get("error")).strip().splitlines() or [""])[-1][:_LONGEST_ERROR],
+        error=(_text(report.get("error")).strip().splitlines() or [""])[-1][:_MAX_ERROR_LENGTH],
         faces=_number(_table(report.get("faces")).get("count")),
         cutout=_text(report.get("cutout")),
         restoration=_text(report.get("restoration")),
@@ -83,14 +85,14 @@ def card_from(path: str, report: Mapping[str, Any] | None) -> Card:
     )
 
 
-def render_card(number: int, card: Card, pictures: Thumbnails) -> str:
-    """One photo's HTML; `number` tells it from the other cards of the page."""
+def render_card(number: int, card: Card, thumbnails: Thumbnails) -> str:
+    """One photo's HTML. `number` is unique on the page."""
     grounds = ["#{:02X}{:02X}{:02X}".format(*colour) for colour in (card.background, STRONG)]
     portraits = [
         (files[0], zip(jpegs or (None, None), grounds, ("on", "strong"), strict=True))
-        for files, jpegs in zip(card.portraits, pictures.after, strict=False)
+        for files, jpegs in zip(card.portraits, thumbnails.after, strict=False)
     ]
-    return _CARD.render(number=number, card=card, pictures=pictures, portraits=portraits)
+    return _CARD.render(number=number, card=card, thumbnails=thumbnails, portraits=portraits)
 
 
 def render_page(summary: Summary, cards: Iterable[str]) -> Iterator[str]:
@@ -112,7 +114,7 @@ def duration(seconds: float) -> str:
 
 
 def _finalize(value: object) -> object:
-    """Applied by jinja to what it prints, before it is escaped: one line, without bytes that are not UTF-8."""
+    """jinja applies this to each value before it escapes it: one line, without bytes that are not UTF-8."""
     return printable(value) if type(value) is str else value  # markupsafe.Markup, a subclass, is HTML already
 
 
@@ -178,4 +180,4 @@ def _colour(value: object) -> Colour:
 
 
 def _durations(value: object) -> dict[str, float]:
-    return {stage: ms for stage, ms in _table(value).items() if isinstance(ms, int | float) and 0 <= ms < _MOST_MS}
+    return {stage: ms for stage, ms in _table(value).items() if isinstance(ms, int | float) and 0 <= ms < _MAX_MS}

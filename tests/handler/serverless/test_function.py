@@ -278,7 +278,7 @@ def test_what_is_no_event_is_told(cloud, event):
 
 def test_a_part_that_is_not_understood_is_told_when_the_rest_is_settled(cloud):
     cloud.photo("anna.jpg")
-    with pytest.raises(FunctionError, match="is understood; what it also told of is settled"):
+    with pytest.raises(FunctionError, match="is understood; its other photos are done"):
         cloud.function()(direct(cloud.record("anna.jpg"), cloud.record("b.jpg", version="3.0")), call())
     assert cloud.report("anna.jpg")["outcome"] == "done"
 
@@ -351,8 +351,8 @@ def test_a_photo_that_fails_for_good_is_answered_with_its_report(cloud):
     ("path", "kind", "words"),
     [
         ("anna.jpg", "NotFound", "put the photo there first"),
-        ("anna.jpg.toml", "InvalidImage", "has a name that no photo has"),
-        ("", "InvalidImage", "no photo"),
+        ("anna.jpg.toml", "InvalidImage", "not of a photo: rename it"),
+        ("", "InvalidImage", "is the name of a folder"),
         (".hidden.jpg", "InvalidImage", "rename it"),
     ],
 )

@@ -17,7 +17,7 @@ from PIL import Image
 
 from handler.config.load import SettingsError, load
 from handler.web import cards
-from handler.web.contact_sheet import Stopped, cards_of, place, write
+from handler.web.contact_sheet import Stopped, cards_of, sheet_path, write
 from handler.web.thumbnails import Thumbnails
 from pipeline.reasons import NOTES
 from sources.stores.local import FileStore
@@ -200,10 +200,10 @@ def test_durations(seconds, said):
 
 
 @pytest.mark.parametrize(("file", "said"), [
-    ("in/sheet.html", "lies in the inbox"),
-    ("in/sub/sheet.html", "lies in the inbox"),
-    ("link/sheet.html", "lies in the inbox"),
-    ("none/sheet.html", "is not there; make it"),
+    ("in/sheet.html", "is in the inbox"),
+    ("in/sub/sheet.html", "is in the inbox"),
+    ("link/sheet.html", "is in the inbox"),
+    ("none/sheet.html", "does not exist; make it"),
     ("sheet.png", "does not end in .html"),
     ("folder.html", "is a folder"),
     ("/proc/sheet.html", "cannot be written there"),
@@ -215,7 +215,7 @@ def test_a_sheet_in_the_wrong_place_is_refused(tmp_path, file, said):
     (tmp_path / "link").symlink_to(tmp_path / "in")
 
     with pytest.raises(SettingsError, match=re.escape(said)) as error:
-        place(tmp_path / file, tmp_path / "in")
+        sheet_path(tmp_path / file, tmp_path / "in")
 
     assert "for example --sheet ./sheet.html" in str(error.value)
 
@@ -224,7 +224,7 @@ def test_a_sheet_s_place_is_found_through_links_and_left_empty(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "link.html").symlink_to(tmp_path / "sheet.html")
 
-    assert place(tmp_path / "link.html", tmp_path / "in") == tmp_path / "sheet.html"
+    assert sheet_path(tmp_path / "link.html", tmp_path / "in") == tmp_path / "sheet.html"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "link.html"]
 
 
