@@ -50,18 +50,18 @@ def post(server, body=b"{}", authorization=f"Bearer {TOKEN}", path="/events", **
         connection.close()
 
 
-def test_a_body_is_handed_on_as_it_came(server, desk):
+def test_post_body_is_passed_on_unchanged(server, desk):
     assert post(server, b'{"Records":[]}')[0] == 200
     assert desk.bodies == [b'{"Records":[]}']
 
 
 @pytest.mark.parametrize("sent", [f"Bearer {TOKEN}", TOKEN])
-def test_the_token_is_taken_as_servers_send_it(server, sent):
+def test_post_token_in_each_server_s_form_is_accepted(server, sent):
     assert post(server, authorization=sent)[0] == 200
 
 
 @pytest.mark.parametrize("desk", ["Basic abc"], indirect=True)
-def test_a_token_of_two_words_is_taken_as_it_is(server):
+def test_post_token_of_two_words_is_accepted_unchanged(server):
     assert post(server, authorization="Basic abc")[0] == 200
     assert post(server, authorization="Basic abd")[0] == 403
 
@@ -70,57 +70,57 @@ def test_a_token_of_two_words_is_taken_as_it_is(server):
     ("sent", "status"),
     [(None, 401), ("", 403), ("Bearer", 403), ("Bearer x", 403), (f"bearer {TOKEN}x", 403), ("Bearer \xff\xfe", 403)],
 )
-def test_without_the_token_nothing_is_taken(server, desk, sent, status):
+def test_post_without_token_is_refused(server, desk, sent, status):
     answer, headers, content = post(server, authorization=sent)
     assert (answer, desk.bodies) == (status, [])
     assert TOKEN not in f"{headers} {content} {desk.events}"
 
 
 @pytest.mark.parametrize("desk", [None], indirect=True)
-def test_where_no_token_is_set_everyone_on_this_machine_may(server, desk):
+def test_post_without_token_setting_is_accepted(server, desk):
     assert post(server, authorization=None)[0] == 200
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET", "OPTIONS"])
-def test_probes_are_answered_whatever_the_state(server, desk, method):
+def test_probe_in_any_state_is_answered(server, desk, method):
     desk.reasons = ["the models are still loading"]
     assert ask(server, method, "/events")[0] == 200
 
 
-def test_before_it_is_ready_it_asks_to_be_told_later(server, desk):
+def test_post_while_unready_answers_503_with_retry_after(server, desk):
     desk.reasons = ["the models are still loading"]
     status, headers, content = post(server)
     assert (status, headers["Retry-After"], desk.bodies) == (503, "5", [])
     assert content["reasons"] == desk.reasons
 
 
-def test_where_there_is_no_room_it_asks_to_be_told_later(server, desk):
+def test_post_without_room_answers_503_with_retry_after(server, desk):
     desk.room = False
     status, headers, _ = post(server)
     assert (status, headers["Retry-After"]) == (503, "30")
 
 
-def test_chunked_and_compressed_bodies_are_read(server, desk):
+def test_post_chunked_or_compressed_body_is_read(server, desk):
     assert post(server, iter([b'{"a":', b"1}"]), **{"Transfer-Encoding": "chunked"})[0] == 200
     assert post(server, gzip.compress(b"{}"), **{"Content-Encoding": "gzip"})[0] == 200
     assert desk.bodies == [b'{"a":1}', b"{}"]
 
 
 @pytest.mark.parametrize("pack", [lambda data: data, gzip.compress], ids=["plain", "compressed"])
-def test_a_body_that_is_too_large_is_refused(server, desk, pack):
+def test_post_too_large_body_answers_413(server, desk, pack):
     body = pack(b"0" * (1024 * 1024 + 1))
     headers = {"Content-Encoding": "gzip"} if pack is gzip.compress else {}
     assert post(server, body, **headers)[0] == 413
     assert desk.bodies == []
 
 
-def test_whoever_may_not_post_is_refused_before_the_body_is_read(server):
+def test_post_unauthorised_is_refused_before_body_is_read(server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n")
         assert client.recv(12) == b"HTTP/1.1 401"
 
 
-def test_a_body_that_does_not_come_is_not_waited_for():
+def test_post_stalled_body_answers_408():
     desk = Desk(None)
     thread = ServerThread(make_app(Service(), replace(desk.events, read_seconds=0.05)), "127.0.0.1", 0)
     thread.start()
@@ -133,11 +133,11 @@ def test_a_body_that_does_not_come_is_not_waited_for():
         thread.stop()
 
 
-def test_other_methods_are_refused(server):
+def test_events_other_methods_are_refused(server):
     assert ask(server, "PUT", "/events", b"x")[0] == 405
 
 
-def test_without_the_source_there_is_no_such_path():
+def test_events_without_source_answers_404():
     thread = ServerThread(make_app(Service()), "127.0.0.1", 0)
     thread.start()
     try:

@@ -64,23 +64,23 @@ def as_photos(told):
 
 
 @pytest.mark.parametrize(("body", "told"), TOLD.values(), ids=TOLD)
-def test_a_body_that_tells_of_photos_announces_them(desk, body, told):
+def test_post_notification_announces_its_photos(desk, body, told):
     assert desk.post(sendable(body)) == (200, as_photos(told))
 
 
 @pytest.mark.parametrize(("body", "name"), NAMED.values(), ids=NAMED)
-def test_odd_names_are_announced_as_they_are(desk, body, name):
+def test_post_odd_key_is_announced_unchanged(desk, body, name):
     status, told = desk.post(sendable(body))
     assert (status, [path for path, _ in told]) == (200, [name])
 
 
 @pytest.mark.parametrize("body", [body for body, _ in IGNORED.values()], ids=IGNORED)
-def test_a_body_that_tells_of_nothing_new_announces_nothing(desk, body):
+def test_post_notification_without_new_photo_announces_nothing(desk, body):
     assert desk.post(sendable(body)) == (200, [])
 
 
 @pytest.mark.parametrize("body", [body for body, _ in WRONG.values()], ids=WRONG)
-def test_a_body_that_nobody_understands_is_counted_and_answered_well(desk, body):
+def test_post_unparsable_body_is_counted_and_answers_200(desk, body):
     before = desk.counts["ignored"]
     assert desk.post(sendable(body)) == (200, [])
     assert desk.counts["ignored"] == before + 1
@@ -88,5 +88,5 @@ def test_a_body_that_nobody_understands_is_counted_and_answered_well(desk, body)
 
 @settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=1000) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
-def test_garbage_is_answered_well(desk, body):
+def test_post_random_body_answers_200(desk, body):
     assert desk.post(body) == (200, [])

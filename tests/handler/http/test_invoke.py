@@ -42,7 +42,7 @@ def boto3_client(url):
     )  # fmt: skip
 
 
-def test_an_answer_has_what_lambda_s_has(desk):
+def test_invoke_answer_has_lambda_s_headers(desk):
     status, headers, body = desk.post({"a": [1, "é"]})
 
     assert (status, json.loads(body)) == (200, {"echo": {"a": [1, "é"]}})
@@ -51,7 +51,7 @@ def test_an_answer_has_what_lambda_s_has(desk):
     assert {"X-Amz-Function-Error", "X-Amz-Log-Result"}.isdisjoint(headers)
 
 
-def test_the_function_hears_the_same_id_and_how_much_time_is_left_in_a_thread_of_its_own(desk):
+def test_invoke_function_gets_request_id_and_remaining_time_in_own_thread(desk):
     _, headers, _ = desk.post()
 
     assert desk.function.calls == [headers["x-amzn-RequestId"]]
@@ -60,15 +60,15 @@ def test_the_function_hears_the_same_id_and_how_much_time_is_left_in_a_thread_of
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded", "text/plain"])
-def test_curl_s_own_content_type_will_do(desk, content_type):
+def test_invoke_any_content_type_is_accepted(desk, content_type):
     assert desk.post(b'{"a":1}', Content_Type=content_type)[2] == b'{"echo": {"a": 1}}'
 
 
-def test_a_call_without_a_body_is_an_empty_event(desk):
+def test_invoke_without_body_is_empty_event(desk):
     assert json.loads(desk.post(b"")[2]) == {"echo": {}}
 
 
-def test_a_function_s_error_is_an_answer(desk):
+def test_invoke_function_error_answers_200_with_payload(desk):
     status, headers, body = desk.post({"fail": "InvalidImage"})
 
     assert (status, headers["X-Amz-Function-Error"], headers["X-Amz-Executed-Version"]) == (200, "Unhandled", "$LATEST")
@@ -80,7 +80,7 @@ def test_a_function_s_error_is_an_answer(desk):
     }
 
 
-def test_a_fault_of_ours_is_told_with_its_place(desk):
+def test_invoke_unexpected_error_has_stack_trace(desk):
     _, headers, body = desk.post({"divide": 0})
 
     error = json.loads(body)
@@ -88,14 +88,14 @@ def test_a_fault_of_ours_is_told_with_its_place(desk):
     assert any("invoke_desk.py" in line for line in error["stackTrace"])
 
 
-def test_a_dry_run_says_that_it_would_be_taken_and_does_nothing(desk):
+def test_invoke_dry_run_answers_204_without_call(desk):
     status, headers, body = desk.post({"a": 1}, X_Amz_Invocation_Type="DryRun")
 
     assert (status, body, desk.function.calls) == (204, b"", [])
     assert "x-amzn-RequestId" in headers
 
 
-def test_an_event_is_accepted_at_once_and_worked_on_afterwards(desk):
+def test_invoke_event_type_answers_202_and_runs_later(desk):
     status, headers, body = desk.post({"hold": 1}, X_Amz_Invocation_Type="Event")
 
     assert (status, body) == (202, b"")
@@ -104,7 +104,7 @@ def test_an_event_is_accepted_at_once_and_worked_on_afterwards(desk):
 
 
 @pytest.mark.parametrize("name", ["X_Amz_Invocation_Type", "X_Amz_Log_Type"])
-def test_other_words_in_these_headers_are_refused(desk, name):
+def test_invoke_unknown_header_value_answers_400(desk, name):
     status, kind, message = desk.refused(**{name: "Later"})
 
     assert (status, kind) == (400, "InvalidParameterValueException")
@@ -112,7 +112,7 @@ def test_other_words_in_these_headers_are_refused(desk, name):
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b"NaN", b"[" * 200_000, b" ", b"1" * 5000, b"image=x"])
-def test_what_is_no_json_is_refused(desk, body):
+def test_invoke_body_that_is_not_json_answers_400(desk, body):
     status, kind, message = desk.refused(body)
 
     assert (status, kind) == (400, "InvalidRequestContentException")
@@ -120,7 +120,7 @@ def test_what_is_no_json_is_refused(desk, body):
     assert desk.function.calls == []
 
 
-def test_errors_have_the_form_of_aws(desk):
+def test_invoke_error_has_aws_form(desk):
     _, headers, body = desk.post(b"{")
 
     told = json.loads(body)
@@ -130,7 +130,7 @@ def test_errors_have_the_form_of_aws(desk):
     assert "x-amzn-RequestId" in headers
 
 
-def test_a_body_of_6_mb_is_taken_and_one_byte_more_is_not(desk):
+def test_invoke_body_over_6_mb_answers_413(desk):
     full = b'{"a":"' + b"x" * (LIMIT - 8) + b'"}'
     assert (len(full), desk.post(full)[0]) == (LIMIT, 200)
 
@@ -140,13 +140,13 @@ def test_a_body_of_6_mb_is_taken_and_one_byte_more_is_not(desk):
     assert "at most 6291456 bytes" in message
 
 
-def test_a_compressed_body_counts_as_what_it_becomes(desk):
+def test_invoke_compressed_body_counts_decompressed(desk):
     assert desk.post(gzip.compress(b'{"a": 1}'), Content_Encoding="gzip")[2] == b'{"echo": {"a": 1}}'
     assert desk.refused(gzip.compress(b" " * (LIMIT + 1)), Content_Encoding="gzip")[0] == 413
     assert desk.refused(b"{}", Content_Encoding="gzip")[:2] == (400, "InvalidRequestContentException")
 
 
-def test_before_it_is_ready_calls_are_asked_to_come_later(desk):
+def test_invoke_while_unready_answers_503(desk):
     desk.reasons = ["models are loading", "the outbox is full"]
 
     status, headers, body = desk.post()
@@ -155,7 +155,7 @@ def test_before_it_is_ready_calls_are_asked_to_come_later(desk):
     assert json.loads(body) == {"Type": "Service", "Message": "not ready: models are loading; the outbox is full"}
 
 
-def test_so_many_calls_are_taken_and_no_more():
+def test_invoke_over_concurrency_limit_answers_429():
     with Desk(limit=2) as desk:
         threads, answers = desk.hold(2)
 
@@ -173,14 +173,14 @@ def test_so_many_calls_are_taken_and_no_more():
 
 
 @pytest.mark.parametrize("wrong", [{"body": b"{"}, {"X_Amz_Invocation_Type": "DryRun"}, {"X_Amz_Log_Type": "x"}])
-def test_what_is_no_call_leaves_its_place_to_the_next_one(wrong):
+def test_invoke_refused_request_frees_its_slot(wrong):
     with Desk(limit=1) as desk:
         for _ in range(3):
             assert desk.post(**wrong)[0] in (204, 400)
         assert desk.post()[0] == 200
 
 
-def test_a_call_over_its_time_is_answered_and_keeps_its_place_until_it_has_ended():
+def test_invoke_timed_out_call_is_answered_and_holds_its_slot_until_it_ends():
     with Desk(limit=1, seconds=0.05) as desk:
         _, headers, body = desk.post({"hold": 1})
 
@@ -196,7 +196,7 @@ def test_a_call_over_its_time_is_answered_and_keeps_its_place_until_it_has_ended
         assert (desk.calls.in_flight, desk.counted("timed_out")) == (0, 1)
 
 
-def test_a_client_that_goes_away_before_its_body_is_whole_leaves_its_place(caplog):
+def test_invoke_client_gone_before_body_frees_its_slot(caplog):
     with Desk(limit=1) as desk:
         with socket.create_connection(("127.0.0.1", desk.server.port), timeout=10) as client:
             client.sendall(HALF)
@@ -204,7 +204,7 @@ def test_a_client_that_goes_away_before_its_body_is_whole_leaves_its_place(caplo
     assert (desk.function.remaining[1:], caplog.records) == ([], [])
 
 
-def test_a_client_that_goes_away_costs_nobody_else_anything(desk):
+def test_invoke_client_gone_during_call_affects_no_other(desk):
     with socket.create_connection(("127.0.0.1", desk.server.port), timeout=10) as client:
         client.sendall(b'POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"hold":1}' % PATH.encode())
         assert desk.function.begun.acquire(timeout=10)
@@ -215,7 +215,7 @@ def test_a_client_that_goes_away_costs_nobody_else_anything(desk):
     assert desk.calls.in_flight == 0
 
 
-def test_a_body_that_does_not_come_is_not_waited_for():
+def test_invoke_stalled_body_answers_408():
     with Desk(read_seconds=0.05, limit=1) as desk:
         with socket.create_connection(("127.0.0.1", desk.server.port), timeout=10) as client:
             client.sendall(HALF)
@@ -223,18 +223,18 @@ def test_a_body_that_does_not_come_is_not_waited_for():
         assert desk.post()[0] == 200
 
 
-def test_after_the_end_no_call_begins(desk):
+def test_invoke_after_drain_answers_503(desk):
     desk.calls.drain()
     assert desk.refused() == (503, "ServiceException", "not ready: the service is stopping")
 
 
-def test_whoever_may_not_call_is_refused_before_the_body_is_read():
+def test_invoke_unauthorised_is_refused_before_body_is_read():
     with Desk(loopback=False) as desk, socket.create_connection(("127.0.0.1", desk.server.port), timeout=10) as client:
         client.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 6000000\r\n\r\n" % PATH.encode())
         assert client.recv(12) == b"HTTP/1.1 403"
 
 
-def test_the_key_opens_and_is_never_told():
+def test_invoke_key_is_accepted_and_never_shown():
     with Desk(loopback=False, key=KEY) as desk:
         assert desk.post(X_API_Key=KEY)[0] == 200
         status, kind, message = desk.refused(X_API_Key=KEY.lower())
@@ -242,7 +242,7 @@ def test_the_key_opens_and_is_never_told():
         assert KEY not in message
 
 
-def test_boto3_sends_the_key_as_the_readme_says(pytestconfig):
+def test_invoke_boto3_sends_key_as_readme_says(pytestconfig):
     readme = (pytestconfig.rootpath / "handler" / "README.md").read_text("utf-8")
     (hook,) = re.findall(r"^client\.meta\.events\.register\(.*\)$", readme, re.MULTILINE)
     with Desk(loopback=False, key=KEY) as desk:
@@ -251,24 +251,24 @@ def test_boto3_sends_the_key_as_the_readme_says(pytestconfig):
         assert client.invoke(FunctionName="function", Payload=b"{}")["StatusCode"] == 200
 
 
-def test_a_web_page_is_refused(desk):
+def test_invoke_web_page_is_refused(desk):
     assert desk.refused(Origin="https://example.com", Content_Type="text/plain")[:2] == (403, "AccessDeniedException")
     assert desk.refused(Host="rebound.example.com")[:2] == (403, "AccessDeniedException")
 
 
-def test_a_browser_that_asks_whether_it_may_is_not_told_yes(desk):
+def test_invoke_cors_preflight_is_not_allowed(desk):
     asked = {"Origin": "https://example.com", "Access_Control_Request_Method": "POST"}
     status, headers, _ = desk.post(method="OPTIONS", **asked)
     assert (status, [name for name in headers if name.startswith("Access-Control")]) == (405, [])
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", PATH, 405), ("POST", f"{PATH}/x", 404)])
-def test_other_paths_and_methods_are_refused_in_json_as_ever(desk, method, path, status):
+def test_invoke_other_path_or_method_is_refused_in_json(desk, method, path, status):
     answer, _, body = ask(desk.server, method, path)
     assert (answer, sorted(json.loads(body))) == (status, ["error", "hint"])
 
 
-def test_calls_are_counted_and_timed(desk):
+def test_invoke_calls_are_counted_and_timed(desk):
     for body in ({}, {"fail": "X"}, {"divide": 0}, b"{"):
         desk.post(body)
 
@@ -276,7 +276,7 @@ def test_calls_are_counted_and_timed(desk):
     assert b"facecraft_invocation_seconds_count 3.0" in desk.metrics.render()[0]
 
 
-def test_boto3_reads_an_answer_and_the_log_of_that_call(client, caplog):
+def test_invoke_boto3_reads_answer_and_log_tail(client, caplog):
     caplog.set_level(logging.INFO)
     answer = client.invoke(FunctionName="function", Payload=b'{"log": ["one", "two"]}', LogType="Tail")
 
@@ -287,13 +287,13 @@ def test_boto3_reads_an_answer_and_the_log_of_that_call(client, caplog):
     assert lines[-1]["request_id"] == answer["ResponseMetadata"]["RequestId"]
 
 
-def test_boto3_reads_a_function_s_error(client):
+def test_invoke_boto3_reads_function_error(client):
     answer = client.invoke(FunctionName="function", Payload=b'{"fail": "OutsideInbox"}')
     assert (answer["FunctionError"], json.load(answer["Payload"])["errorType"]) == ("Unhandled", "OutsideInbox")
 
 
 @pytest.mark.parametrize(("kind", "status"), [("Event", 202), ("DryRun", 204)])
-def test_boto3_reads_answers_without_a_body(client, kind, status):
+def test_invoke_boto3_reads_answers_without_body(client, kind, status):
     answer = client.invoke(FunctionName="function", Payload=b"{}", InvocationType=kind)
     assert (answer["StatusCode"], answer["Payload"].read()) == (status, b"")
 
@@ -303,7 +303,7 @@ def test_boto3_reads_answers_without_a_body(client, kind, status):
     [("well", b"{", "InvalidRequestContentException"), ("full", b"{}", "TooManyRequestsException"),
      ("loading", b"{}", "ServiceException"), ("well", b" " * (LIMIT + 1), "RequestTooLargeException")],
 )  # fmt: skip
-def test_boto3_knows_our_errors(desk, client, state, payload, code):
+def test_invoke_boto3_knows_errors(desk, client, state, payload, code):
     while state == "full" and desk.calls.take_slot():
         pass
     desk.reasons = ["models are loading"] if state == "loading" else []

@@ -62,40 +62,40 @@ def get(server, path):
     return status, json.loads(body)
 
 
-def test_health_says_whether_the_process_does_its_work(server, service):
+def test_health_reports_whether_process_works(server, service):
     assert get(server, "/health") == (200, {"status": "healthy", "workers": 2})
     service.well = False
     assert get(server, "/health") == (503, {"status": "unhealthy", "workers": 2})
 
 
-def test_ready_names_the_reasons_why_not(server, service):
+def test_ready_unready_lists_reasons(server, service):
     assert get(server, "/ready") == (200, {"ready": True})
     service.reasons = ["the models are still loading"]
     assert get(server, "/ready") == (503, {"ready": False, "reasons": ["the models are still loading"]})
 
 
-def test_status_survives_odd_values(server):
+def test_status_odd_values_are_serialised(server):
     status, content = get(server, "/status")
     assert (status, content["inbox"]) == (200, "/in\udcff")
 
 
-def test_metrics_come_with_prometheus_type(server):
+def test_metrics_have_prometheus_content_type(server):
     status, headers, body = ask(server, "GET", "/metrics")
     assert (status, headers["Content-Type"]) == (200, Metrics().render()[1])
     assert b"facecraft_build_info" in body
 
 
-def test_the_index_lists_the_paths(server):
+def test_index_lists_paths(server):
     assert get(server, "/")[1]["paths"] == ["/health", "/ready", "/status", "/metrics"]
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/ready", "/status", "/metrics"])
-def test_head_answers_like_get_without_a_body_and_nothing_is_cached(server, path):
+def test_head_answers_like_get_without_body_and_forbids_caching(server, path):
     status, headers, body = ask(server, "HEAD", path)
     assert (status, body, headers["Cache-Control"], headers["Server"]) == (200, b"", "no-store", "facecraft")
 
 
-def test_unknown_paths_and_methods_are_refused_in_json(server):
+def test_server_unknown_path_or_method_is_refused_in_json(server):
     assert get(server, "/etc/passwd")[0] == 404
     status, headers, body = ask(server, "POST", "/health", b"x")
     assert (status, headers["Allow"], headers["Cache-Control"]) == (405, "GET,HEAD", "no-store")
@@ -105,14 +105,14 @@ def test_unknown_paths_and_methods_are_refused_in_json(server):
     }
 
 
-def test_a_body_that_nobody_asked_for_is_not_waited_for(server):
+def test_server_unread_body_is_not_waited_for(server):
     """The client announces 10 GB and sends nothing: the answer comes at once."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n")
         assert client.recv(12) == b"HTTP/1.1 200"
 
 
-def test_a_taken_port_is_told_with_the_setting_to_change(server, service):
+def test_start_taken_port_names_setting(server, service):
     second = ServerThread(make_app(service), "127.0.0.1", server.port)
     with pytest.raises(ServerError, match=f"FACECRAFT_PORT={server.port}: another program listens there"):
         second.start()
@@ -120,12 +120,12 @@ def test_a_taken_port_is_told_with_the_setting_to_change(server, service):
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "a" * 300])
-def test_an_address_of_another_machine_is_told_with_the_setting_to_change(service, host):
+def test_start_foreign_address_names_setting(service, host):
     with pytest.raises(ServerError, match="FACECRAFT_HOST must be an address of this machine"):
         ServerThread(make_app(service), host, 0).start()
 
 
-def test_stop_lets_a_running_answer_end_and_closes_the_port(server, service):
+def test_stop_running_request_ends_and_port_closes(server, service):
     service.go_on.clear()
     answers = []
     asker = threading.Thread(target=lambda: answers.append(get(server, "/status")[0]))
@@ -141,7 +141,7 @@ def test_stop_lets_a_running_answer_end_and_closes_the_port(server, service):
         get(server, "/health")
 
 
-def test_stop_may_be_called_twice_and_before_the_start(server, service):
+def test_stop_twice_or_before_start_is_harmless(server, service):
     ServerThread(make_app(service), "127.0.0.1", 0).stop()
     server.stop()
     server.stop()
@@ -149,7 +149,7 @@ def test_stop_may_be_called_twice_and_before_the_start(server, service):
         get(server, "/health")
 
 
-def test_an_idle_connection_does_not_hold_up_the_stop(server):
+def test_stop_idle_connection_is_not_waited_for(server):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.request("GET", "/health")
     connection.getresponse().read()

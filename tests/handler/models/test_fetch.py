@@ -15,7 +15,7 @@ def results(*failed: str) -> list[FetchResult]:
 
 
 @pytest.mark.parametrize("name", ["landmarks_68", "mmod"])
-def test_without_what_the_service_needs_the_command_fails(name: str):
+def test_summarize_needed_model_failed_is_error(name: str):
     code, lines = summarize(results(name), strict=False)
     assert code == 1
     assert f"error: without {name}" in lines[0]
@@ -25,32 +25,32 @@ def test_without_what_the_service_needs_the_command_fails(name: str):
     ("name", "words"),
     [("codeformer", "face restoration is unavailable"), ("u2net_human_seg", "the cut-out uses u2net")],
 )
-def test_what_has_a_way_round_is_a_warning(name: str, words: str):
+def test_summarize_model_with_fallback_failed_is_warning(name: str, words: str):
     code, lines = summarize(results(name), strict=False)
     assert code == 0
     assert words in lines[0]
 
 
-def test_without_any_cutout_the_command_fails():
+def test_summarize_no_cutout_model_is_error():
     assert summarize(results("u2net_human_seg", "u2net"), strict=False)[0] == 1
 
 
-def test_what_was_named_must_come():
+def test_summarize_named_model_failed_is_error():
     assert summarize(results("codeformer"), strict=True) == (1, ["error: codeformer is not there."])
 
 
-def test_folder_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_run_fetch_unwritable_folder_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "models").write_text("a file")
     assert run_fetch(["u2netp"], tmp_path / "models") == 1
     assert "models cannot be written" in capsys.readouterr().err
 
 
-def test_unknown_name_is_refused(tmp_path: Path):
+def test_run_fetch_unknown_name_raises(tmp_path: Path):
     with pytest.raises(ModelError, match="'nope' is not a model"):
         run_fetch(["nope"], tmp_path)
 
 
-def test_list_shows_each_models_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_run_list_shows_states(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "u2netp.onnx").write_bytes(b"wrong")
     assert run_list([], tmp_path) == 0
     states = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
@@ -59,7 +59,7 @@ def test_list_shows_each_models_state(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "S-Lab 1.0, non-commercial" in states["codeformer"]
 
 
-def test_verify_tells_what_is_wrong_and_the_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_run_verify_wrong_model_names_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "u2netp.onnx").write_bytes(b"wrong")
     assert run_verify([], tmp_path) == 1
     out, err = capsys.readouterr()
@@ -68,5 +68,5 @@ def test_verify_tells_what_is_wrong_and_the_fix(tmp_path: Path, capsys: pytest.C
     assert "codeformer" not in err
 
 
-def test_verify_fails_for_a_missing_model_that_was_named(tmp_path: Path):
+def test_run_verify_named_model_missing_fails(tmp_path: Path):
     assert run_verify(["codeformer"], tmp_path) == 1

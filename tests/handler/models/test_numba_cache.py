@@ -72,11 +72,11 @@ def prepared(place: Path, baked: Path, **environment: str) -> Path:
     return finish(start(place, PREPARE, baked, **environment))
 
 
-def test_folder_that_can_be_written_is_used_as_it_is(place: Path):
+def test_prepare_writable_folder_is_used(place: Path):
     assert prepared(place, place / "tmp" / "new" / "numba") == place / "tmp" / "new" / "numba"
 
 
-def test_read_only_cache_is_copied_to_where_it_can_grow(place: Path, baked: Path):
+def test_prepare_read_only_cache_is_copied(place: Path, baked: Path):
     copy = prepared(place, baked)
     assert copy.parent == place / "tmp"
     assert (copy / "alpha_1" / "index.nbi").read_bytes() == b"compiled"
@@ -84,29 +84,29 @@ def test_read_only_cache_is_copied_to_where_it_can_grow(place: Path, baked: Path
     assert os.access(copy / "alpha_1", os.W_OK)
 
 
-def test_users_own_choice_is_kept(place: Path, baked: Path):
+def test_prepare_own_folder_is_kept(place: Path, baked: Path):
     assert prepared(place, baked, NUMBA_CACHE_DIR=str(place / "tmp")) == place / "tmp"
 
 
-def test_users_own_choice_is_copied_where_it_is_read_only(place: Path, baked: Path):
+def test_prepare_own_read_only_folder_is_copied(place: Path, baked: Path):
     copy = prepared(place, place / "tmp", NUMBA_CACHE_DIR=str(baked))
     assert (copy / "alpha_1" / "index.nbi").exists()
 
 
-def test_workers_that_start_together_share_one_whole_copy(place: Path, baked: Path):
+def test_prepare_concurrent_workers_share_one_copy(place: Path, baked: Path):
     started = [start(place, PREPARE, baked) for _ in range(4)]
     assert len({finish(each) for each in started}) == 1
     assert len(list((place / "tmp").iterdir())) == 1
 
 
-def test_newer_cache_is_not_mistaken_for_the_older_one(place: Path, baked: Path):
+def test_prepare_newer_cache_gets_own_copy(place: Path, baked: Path):
     first = prepared(place, baked)
     (baked / "alpha_1" / "index.nbi").write_bytes(b"compiled anew")
     assert prepared(place, baked) != first
 
 
 @pytest.mark.parametrize("trap", ["open", "link"])
-def test_code_that_others_could_have_put_there_is_not_run(place: Path, baked: Path, trap: str):
+def test_prepare_copy_writable_by_others_is_not_used(place: Path, baked: Path, trap: str):
     first = prepared(place, baked)
     shutil.rmtree(first)
     if trap == "link":
@@ -131,14 +131,14 @@ def real(place: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_where_nothing_can_be_written_the_cache_serves_as_it_is(place: Path, real: Path):
+def test_prepare_without_writable_place_uses_cache_read_only(place: Path, real: Path):
     """Nothing is compiled: numba would fail where it cannot keep that."""
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
     assert finish(start(place, f"{full}\n{PREPARE}\nimport rembg", real)) == real
     assert list((place / "tmp").iterdir()) == []
 
 
-def test_read_only_image_compiles_nothing(place: Path, real: Path):
+def test_prepare_read_only_image_compiles_nothing(place: Path, real: Path):
     """The real thing: what `make install` compiled serves a process that may not write to it."""
     with read_only(real) as folder:
         copy = finish(start(place, f"{PREPARE}\nimport rembg", folder))

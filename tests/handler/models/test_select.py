@@ -24,33 +24,33 @@ def model_set(folder, **variables):
     return build_model_set(load_common({"FACECRAFT_MODELS_DIR": str(folder), **environ}))
 
 
-def test_without_the_restoration_model_auto_goes_on_and_knows_why(folder):
+def test_build_auto_without_restoration_model_has_reason(folder):
     built = model_set(folder)
 
     assert built.restorer is built.identity is None
     assert "codeformer.pth is missing: run `facecraft models fetch codeformer`" in built.unrestored
 
 
-def test_without_the_restoration_model_on_does_not_start(folder):
+def test_build_on_without_restoration_model_raises(folder):
     with pytest.raises(ModelError, match=r"FACECRAFT_RESTORE=on, but .*codeformer.pth is missing.*auto or off"):
         model_set(folder, RESTORE="on")
 
 
-def test_off_asks_for_nothing(folder):
+def test_build_off_needs_no_restoration_model(folder):
     (folder / "codeformer" / "codeformer.pth").write_bytes(b"not it")
 
     assert model_set(folder, RESTORE="off").unrestored == "FACECRAFT_RESTORE is off"
 
 
 @pytest.mark.parametrize("restore", ["auto", "on"])
-def test_a_truncated_restoration_model_is_an_error_and_never_skipped(folder, restore):
+def test_build_truncated_restoration_model_raises(folder, restore):
     (folder / "codeformer" / "codeformer.pth").write_bytes(b"PK" * 1000)
 
     with pytest.raises(ModelError, match=r"2,000 bytes instead of 376,637,898: run `facecraft models fetch"):
         model_set(folder, RESTORE=restore)
 
 
-def test_a_restoration_model_of_the_right_size_and_other_bytes_is_an_error(folder):
+def test_build_restoration_model_with_wrong_bytes_raises(folder):
     with (folder / "codeformer" / "codeformer.pth").open("wb") as file:
         file.truncate(376_637_898)
 
@@ -58,7 +58,7 @@ def test_a_restoration_model_of_the_right_size_and_other_bytes_is_an_error(folde
         model_set(folder)
 
 
-def test_restoration_needs_68_landmarks(folder):
+def test_build_restoration_without_68_landmarks_is_unavailable(folder):
     assert "needs_68" in model_set(folder, LANDMARKS="5").unrestored
     with pytest.raises(ModelError, match="needs the 68 landmarks"):
         model_set(folder, LANDMARKS="5", RESTORE="on")

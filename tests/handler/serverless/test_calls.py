@@ -38,7 +38,7 @@ def ended(calls, event, kind="RequestResponse", seconds=SOON, tail=None):
     return calls.submit(FunctionCall(event, "id-1", kind, seconds, tail))
 
 
-def test_an_answer_is_json_and_has_one_closing_line(calls, said):
+def test_submit_answer_is_json_with_one_closing_line(calls, said):
     tail = Tail()
     assert ended(calls, {"a": "é"}, tail=tail).result(SOON) == b'{"echo": {"a": "\\u00e9"}}'
 
@@ -48,7 +48,7 @@ def test_an_answer_is_json_and_has_one_closing_line(calls, said):
 
 
 @pytest.mark.parametrize(("kind", "level"), [("RequestResponse", "WARNING"), ("Event", "ERROR")])
-def test_a_function_s_error_says_what_to_do_loudest_where_nobody_else_hears_it(calls, said, kind, level):
+def test_submit_function_error_is_logged_louder_for_event_calls(calls, said, kind, level):
     assert ended(calls, {"fail": "RetryLater"}, kind).exception(SOON).kind == "RetryLater"
 
     *_, line = said.records
@@ -56,26 +56,26 @@ def test_a_function_s_error_says_what_to_do_loudest_where_nobody_else_hears_it(c
     assert (line.why, line.exc_info) == ("send a photo: é", None)
 
 
-def test_a_fault_of_ours_is_logged_with_its_trace(calls, said):
+def test_submit_unexpected_error_is_logged_with_traceback(calls, said):
     assert isinstance(ended(calls, {"divide": 0}).exception(SOON), ZeroDivisionError)
 
     (line,) = said.records
     assert (line.levelname, line.message, line.exc_info[0]) == ("ERROR", "invocation.failed", ZeroDivisionError)
 
 
-def test_a_call_that_nobody_waits_for_leaves_a_trace_when_it_is_taken(calls, function, said):
+def test_submit_event_call_is_logged_when_accepted(calls, function, said):
     ended(calls, {"hold": 1}, "Event")
     assert function.begun.acquire(timeout=SOON)
     assert [line.message for line in said.records] == ["invocation.accepted"]
 
 
 @pytest.mark.parametrize(("kind", "end"), [("RequestResponse", "timed_out"), ("Event", "done")])
-def test_a_late_answer_is_one_only_where_nobody_waits_for_it(calls, said, kind, end):
+def test_submit_late_answer_is_timed_out_only_for_request_response(calls, said, kind, end):
     ended(calls, {}, kind, seconds=0).result(SOON)
     assert said.records[-1].message == f"invocation.{end}"
 
 
-def test_the_place_is_free_when_the_answer_is_there(calls):
+def test_submit_slot_is_free_when_answer_is_there(calls):
     for _ in range(5):
         ended(calls, {}).result(SOON)
     assert ended(calls, {"fail": "X"}).exception(SOON)
@@ -84,7 +84,7 @@ def test_the_place_is_free_when_the_answer_is_there(calls):
     calls.free_slot()
 
 
-def test_the_end_waits_for_all_calls_also_those_that_nobody_waits_for(calls, function):
+def test_drain_waits_for_all_calls(calls, function):
     answers = [ended(calls, {"hold": 1}, kind) for kind in ("Event", "RequestResponse")]
     for _ in answers:
         assert function.begun.acquire(timeout=SOON)
@@ -99,7 +99,7 @@ def test_the_end_waits_for_all_calls_also_those_that_nobody_waits_for(calls, fun
         calls.submit(FunctionCall({}, "id-2", "Event", SOON))
 
 
-def test_each_tail_hears_its_own_call(calls, function):
+def test_submit_tail_collects_own_call_only(calls, function):
     tails = [Tail(), Tail()]
     held = ended(calls, {"hold": 1}, tail=tails[0])
     assert function.begun.acquire(timeout=SOON)

@@ -53,7 +53,7 @@ def large(job, size=ANSWER_BYTES):
     return Processed(reply.recipe, replace(reply.result, portraits=(rendered,)), seen=reply.seen)
 
 
-def test_the_answer_is_the_report_with_the_images():
+def test_inline_answer_is_report_with_images():
     answer, jobs = ask()
 
     assert jobs[0].inbox.read(jobs[0].path).data == PHOTO
@@ -64,12 +64,12 @@ def test_the_answer_is_the_report_with_the_images():
         assert (len(data), Image.open(io.BytesIO(data)).size) == (file["bytes"], (file["width"], file["height"]))
 
 
-def test_the_answer_says_nothing_that_differs_from_call_to_call():
+def test_inline_answer_is_the_same_for_each_call():
     assert ask()[0] == ask()[0]
     assert ask()[0]["source"]["uri"] == "invocation:image"
 
 
-def test_several_portraits_are_all_in_the_answer():
+def test_inline_several_portraits_are_all_in_answer():
     answer, _ = ask(lambda job: done(job, faces=3))
 
     names = [file["name"] for part in (answer, *answer["more"]) for file in part["outputs"]]
@@ -77,7 +77,7 @@ def test_several_portraits_are_all_in_the_answer():
     assert all("image" in file for part in answer["more"] for file in part["outputs"])
 
 
-def test_options_are_the_recipe_s_and_the_answer_says_where_they_came_from():
+def test_inline_options_are_used_and_their_origin_reported():
     _, jobs = ask(options={"width": 800, "oval_mask": False})
 
     assert (jobs[0].base.recipe.width, jobs[0].base.recipe.oval_mask) == (800, False)
@@ -85,7 +85,7 @@ def test_options_are_the_recipe_s_and_the_answer_says_where_they_came_from():
 
 
 @pytest.mark.parametrize("options", [{"widht": 800}, {"width": "wide"}, {"width": -1}, {"": ""}])
-def test_options_that_are_not_right_reject_the_photo(options):
+def test_inline_invalid_options_reject_photo(options):
     answer, jobs = ask(options=options)
 
     assert (answer["outcome"], answer["reason"], jobs) == ("rejected", "invalid_options", [])
@@ -93,14 +93,14 @@ def test_options_that_are_not_right_reject_the_photo(options):
     assert answer["source"]["bytes"] == len(PHOTO)
 
 
-def test_a_rejected_photo_is_an_answer():
+def test_inline_rejected_photo_is_an_answer():
     answer, _ = ask(refused)
 
     assert (answer["outcome"], answer["reason"], answer["outputs"]) == ("rejected", "no_face_detected", [])
     assert "No face was found" in answer["hint"]
 
 
-def test_a_photo_over_the_limit_is_an_answer():
+def test_inline_photo_over_limit_is_an_answer():
     def too_large(job):
         return child.process_photo(replace(job, limits=Limits(max_bytes=4)), portrait_pipeline=None)
 
@@ -117,7 +117,7 @@ def test_a_photo_over_the_limit_is_an_answer():
         (Failed("processing_error", "ValueError: x"), "ProcessingError", "ValueError: x"),
     ],
 )
-def test_what_the_photo_is_not_to_blame_for_is_an_error_of_the_call(fault, kind, words):
+def test_inline_failure_that_is_not_the_photo_s_raises(fault, kind, words):
     with pytest.raises(FunctionError, match=words) as caught:
         ask(fault)
     assert caught.value.kind == kind
@@ -126,7 +126,7 @@ def test_what_the_photo_is_not_to_blame_for_is_an_error_of_the_call(fault, kind,
 # Answers that are too large
 
 
-def test_images_that_an_answer_cannot_hold_go_to_the_outbox(tmp_path):
+def test_inline_large_images_go_to_outbox(tmp_path):
     outbox = FileStore(tmp_path)
     answer, _ = ask(large, outbox=outbox)
 
@@ -137,7 +137,7 @@ def test_images_that_an_answer_cannot_hold_go_to_the_outbox(tmp_path):
     assert sorted(outbox.list()) == sorted(names)
 
 
-def test_a_call_that_comes_again_replaces_its_images(tmp_path):
+def test_inline_repeated_call_replaces_its_images(tmp_path):
     outbox = FileStore(tmp_path)
     for size in (ANSWER_BYTES, ANSWER_BYTES + 1):
         ask(lambda job, size=size: large(job, size), outbox=outbox)
@@ -145,13 +145,13 @@ def test_a_call_that_comes_again_replaces_its_images(tmp_path):
     assert len(outbox.read(f"invocations/{REQUEST}.png").data) == ANSWER_BYTES + 1
 
 
-def test_without_an_outbox_a_portrait_that_is_too_large_is_told():
+def test_inline_large_images_without_outbox_raises():
     with pytest.raises(FunctionError, match="ask for less") as caught:
         ask(large)
     assert caught.value.kind == "AnswerTooLarge"
 
 
-def test_an_outbox_that_is_away_is_told(tmp_path):
+def test_inline_unavailable_outbox_raises(tmp_path):
     (tmp_path / "invocations").write_bytes(b"no folder")
 
     with pytest.raises(FunctionError, match=r"cannot be written.*call again") as caught:
@@ -161,7 +161,7 @@ def test_an_outbox_that_is_away_is_told(tmp_path):
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(-40_000, 1000))
-def test_no_answer_is_over_the_limit(tmp_path_factory, more):
+def test_inline_answer_is_never_over_limit(tmp_path_factory, more):
     """Around the size at which an answer is just small enough: base64 makes four bytes of three."""
     outbox = FileStore(tmp_path_factory.mktemp("out"))
     answer, _ = ask(lambda job: large(job, ANSWER_BYTES * 3 // 4 + more), outbox=outbox)
@@ -174,13 +174,13 @@ def test_no_answer_is_over_the_limit(tmp_path_factory, more):
 
 
 @pytest.mark.parametrize("image", [None, 7, "", "  ", [], "no base64!", "YQ", "data:image/jpeg;base64,YQ==", "é"])
-def test_what_is_no_photo_is_told(image):
+def test_parse_request_invalid_image_raises(image):
     with pytest.raises(FunctionError, match=r"base64 -w0 anna.jpg") as caught:
         parse_request({"image": image})
     assert caught.value.kind == "InvalidImage"
 
 
-def test_base64_may_come_in_lines():
+def test_parse_request_base64_in_lines_is_decoded():
     assert parse_request({"image": base64.encodebytes(bytes(range(256))).decode()}).image == bytes(range(256))
 
 
@@ -192,13 +192,13 @@ def test_base64_may_come_in_lines():
         ({"options": "width=800"}, "options is 'width=800'"),
     ],
 )
-def test_what_is_no_call_is_told(event, words):
+def test_parse_request_invalid_call_raises(event, words):
     with pytest.raises(FunctionError, match=words) as caught:
         parse_request({"image": encoded()} | event)
     assert caught.value.kind == "InvalidEvent"
 
 
-def test_empty_options_are_none():
+def test_parse_request_empty_options_are_none():
     assert [parse_request({"image": encoded(), "options": options}).options for options in (None, {})] == [{}, {}]
 
 
@@ -225,7 +225,7 @@ class Pool:
         },
     )
 )
-def test_every_call_ends_as_an_answer_in_json_or_an_error_that_says_what_to_do(event):
+def test_inline_any_call_is_answered_in_json_or_raises_with_fix(event):
     try:
         answer = LambdaFunction(CommonSettings(), Pool())(event, Invocation(REQUEST, lambda: math.inf))
     except FunctionError as error:
@@ -238,6 +238,6 @@ def test_every_call_ends_as_an_answer_in_json_or_an_error_that_says_what_to_do(e
     assert (answer["hint"] is None) == (answer["reason"] is None) == (answer["outcome"] == "done")
 
 
-def test_the_photo_is_read_as_any_other():
+def test_inline_photo_has_its_checksum_as_version():
     store = MemoryStore("invocation", {"image": PHOTO})
     assert child.read_version(ask()[1][0]).seen.checksums.sha256 == store.read("image").version

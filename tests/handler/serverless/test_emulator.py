@@ -65,7 +65,7 @@ WRONG = ({}, {"image": 7}, {"image": "no base64"}, {"image": "aGVsbG8=", "option
 
 
 @pytest.mark.parametrize("told", [*ALIKE, *WRONG], ids=str)
-def test_the_endpoint_answers_as_the_emulator_does(emulator, service, bucket, told):
+def test_emulator_and_endpoint_answer_alike(emulator, service, bucket, told):
     sent = event(told) if told in ALIKE else told
     if told in ALIKE:
         bucket.put(key_of(told))
@@ -76,7 +76,7 @@ def test_the_endpoint_answers_as_the_emulator_does(emulator, service, bucket, to
     assert ("errorMessage" in body) == ("X-Amz-Function-Error" in ours[1])
 
 
-def test_with_a_deadline_of_3_s_what_is_not_done_of_a_batch_of_10_is_handed_back(models_dir, bucket):
+def test_emulator_batch_over_deadline_returns_unfinished_messages(models_dir, bucket):
     """The emulator counts the loading of the models too, so that first calls have little time for photos."""
     keys = {f"message-{number}": bucket.put(f"in/batch/{number}.jpg") for number in range(10)}
     batch = {"Records": [message(key, number) for number, key in enumerate(keys.values())]}
@@ -89,7 +89,7 @@ def test_with_a_deadline_of_3_s_what_is_not_done_of_a_batch_of_10_is_handed_back
             assert {bucket.report(keys[name])["outcome"] for name in keys.keys() - left} <= {"done", "failed"}
 
 
-def test_a_function_without_models_says_what_to_do(bucket):
+def test_emulator_without_models_says_what_to_do(bucket):
     with emulated("/opt/none", bucket) as one:
         status, body = one.invoke(event("direct-base64"))
     assert (status, body["errorType"]) == (502, "ModelError")

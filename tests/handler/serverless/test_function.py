@@ -29,7 +29,7 @@ def functions(inbox, outbox, *answers):
     """A function between these stores, its models played."""
     attempts = Attempts(outbox, always_alone=True)
     process = process_between(inbox, outbox, attempts, *answers)
-    return LambdaFunction(CommonSettings(), process.pool, process), attempts
+    return LambdaFunction(CommonSettings(), process.pool, process), attempts, process.pool
 
 
 class Cloud:
@@ -39,7 +39,7 @@ class Cloud:
         self.inbox, self.outbox, self.begun = inbox, outbox, []
 
     def function(self, *answers):
-        function, attempts = functions(self.inbox, self.outbox, *answers)
+        function, attempts, self.pool = functions(self.inbox, self.outbox, *answers)
         self.begun.append(attempts)
         return function
 
@@ -85,7 +85,7 @@ def failures(answer):
 # Batches of a queue
 
 
-def test_a_batch_that_is_done_has_no_failures(cloud):
+def test_batch_all_done_has_no_failures(cloud):
     messages = [cloud.message(name, f"{name}.jpg") for name in ("m1", "m2")]
     for name in ("m1", "m2"):
         cloud.photo(f"{name}.jpg")
@@ -94,7 +94,7 @@ def test_a_batch_that_is_done_has_no_failures(cloud):
     assert [cloud.report(f"{name}.jpg")["outcome"] for name in ("m1", "m2")] == ["done", "rejected"]
 
 
-def test_only_what_may_work_next_time_comes_again_and_once(cloud):
+def test_batch_retryable_message_fails_once(cloud):
     for name in "abc":
         cloud.photo(f"{name}.jpg")
     messages = [cloud.message("m1", "a.jpg"), cloud.message("m2", "b.jpg", "c.jpg"), cloud.message("m2", "b.jpg")]
@@ -104,16 +104,16 @@ def test_only_what_may_work_next_time_comes_again_and_once(cloud):
     assert failures(function({"Records": messages[1:]}, call())) == []
 
 
-def test_a_photo_that_is_done_is_not_worked_on_again(cloud):
+def test_batch_done_photo_is_not_processed_again(cloud):
     cloud.photo("anna.jpg")
     function = cloud.function()
     for _ in range(2):
         assert function({"Records": [cloud.message("m1", "anna.jpg")]}, call()) == {"batchItemFailures": []}
 
-    assert len(function._process.pool.jobs) == 1
+    assert len(cloud.pool.jobs) == 1
 
 
-def test_attempts_that_are_used_up_end_in_a_report_before_the_queue_gives_up(cloud):
+def test_batch_last_attempt_ends_in_report(cloud):
     cloud.photo("anna.jpg")
     event = {"Records": [cloud.message("m1", "anna.jpg")]}
 
@@ -122,7 +122,7 @@ def test_attempts_that_are_used_up_end_in_a_report_before_the_queue_gives_up(clo
     assert (cloud.report("anna.jpg")["outcome"], cloud.report("anna.jpg")["attempt"]) == ("failed", MAX_ATTEMPTS)
 
 
-def test_near_the_deadline_the_rest_is_reported(cloud):
+def test_batch_near_deadline_rest_is_returned(cloud):
     left = [10.0]
 
     def slow(job):
@@ -137,7 +137,7 @@ def test_near_the_deadline_the_rest_is_reported(cloud):
     assert cloud.report("a.jpg")["outcome"] == "done"
 
 
-def test_what_came_most_often_comes_first(cloud):
+def test_batch_most_received_message_is_first(cloud):
     for name in "abc":
         cloud.photo(f"{name}.jpg")
     messages = [
@@ -146,11 +146,11 @@ def test_what_came_most_often_comes_first(cloud):
     function = cloud.function()
     function({"Records": messages}, call())
 
-    assert [job.path for job in function._process.pool.jobs] == ["b.jpg", "c.jpg", "a.jpg"]
+    assert [job.path for job in cloud.pool.jobs] == ["b.jpg", "c.jpg", "a.jpg"]
 
 
 @pytest.mark.parametrize("body", ["no JSON", "", "[1]", '{"foo": 1}', None])
-def test_a_message_that_is_not_understood_goes_back_for_a_while_and_is_then_dropped(cloud, caplog, body):
+def test_batch_unparsable_message_is_returned_then_dropped(cloud, caplog, body):
     message = cloud.message("m1", receives=1) | {"body": body}
     assert failures(cloud.function()({"Records": [message]}, call())) == ["m1"]
     assert "message.not_understood" in caplog.text
@@ -159,7 +159,7 @@ def test_a_message_that_is_not_understood_goes_back_for_a_while_and_is_then_drop
     assert failures(cloud.function()({"Records": [message]}, call())) == []
 
 
-def test_what_a_message_also_tells_of_is_worked_on(cloud):
+def test_batch_partly_parsed_message_photos_are_processed(cloud):
     cloud.photo("anna.jpg")
     odd = json.dumps(direct(cloud.record("anna.jpg"), cloud.record("b.jpg", version="3.0")))
 
@@ -167,7 +167,7 @@ def test_what_a_message_also_tells_of_is_worked_on(cloud):
     assert cloud.report("anna.jpg")["outcome"] == "done"
 
 
-def test_a_photo_that_hangs_does_not_keep_the_call_from_its_answer(cloud):
+def test_batch_hanging_photo_does_not_delay_answer(cloud):
     go = threading.Event()
 
     def hang(job):
@@ -198,13 +198,13 @@ def idle(tmp_path_factory):
     """A function whose inbox is never asked."""
     from sources.stores.s3 import S3Store
 
-    function, _ = functions(S3Store("photos", "in"), FileStore(tmp_path_factory.mktemp("out")))
+    function, *_ = functions(S3Store("photos", "in"), FileStore(tmp_path_factory.mktemp("out")))
     return function
 
 
 @settings(deadline=None)
 @given(st.lists(odd_records, min_size=1, max_size=6))
-def test_a_batch_s_answer_names_its_own_messages_each_once(idle, records):
+def test_batch_answer_names_own_messages_once(idle, records):
     answer = idle({"Records": records}, call())
 
     named = failures(json.loads(json.dumps(answer)))
@@ -218,7 +218,7 @@ def test_a_batch_s_answer_names_its_own_messages_each_once(idle, records):
 @pytest.mark.parametrize(
     "wrapped", [direct, sns_record, lambda one: sns_record(direct(one))], ids=["s3", "sns", "both"]
 )
-def test_an_event_of_a_bucket_is_answered_with_what_became_of_its_photos(cloud, wrapped):
+def test_event_answer_lists_outcomes_of_photos(cloud, wrapped):
     uri = cloud.photo("sales/anna.jpg")
 
     answer = cloud.function()(wrapped(cloud.record("sales/anna.jpg")), call())
@@ -226,7 +226,7 @@ def test_an_event_of_a_bucket_is_answered_with_what_became_of_its_photos(cloud, 
     assert answer == {"photos": [{"uri": uri, "outcome": "done", "reason": None, "report": report}], "ignored": 0}
 
 
-def test_event_bridge_is_understood(cloud):
+def test_event_from_eventbridge_is_parsed(cloud):
     cloud.photo("anna.jpg")
     event = bridge(key=f"{cloud.inbox.prefix}anna.jpg")
     event["detail"]["bucket"]["name"] = cloud.inbox.bucket
@@ -234,7 +234,7 @@ def test_event_bridge_is_understood(cloud):
     assert cloud.function(refused)(event, call())["photos"][0]["reason"] == "no_face_detected"
 
 
-def test_what_may_work_next_time_is_an_error_so_that_lambda_tries_again(cloud):
+def test_event_retryable_failure_raises(cloud):
     cloud.photo("anna.jpg"), cloud.photo("otto.jpg")
     event = direct(cloud.record("anna.jpg"), cloud.record("otto.jpg"))
     function = cloud.function(OSError("the disk is full"), done)
@@ -245,19 +245,19 @@ def test_what_may_work_next_time_is_an_error_so_that_lambda_tries_again(cloud):
     assert [each["outcome"] for each in function(event, call())["photos"]] == ["done", "skipped"]
 
 
-def test_what_may_go_well_soon_is_waited_for(cloud):
+def test_event_short_retry_is_awaited(cloud):
     cloud.photo("anna.jpg")
 
     answer = cloud.function(PoolUnavailable("all are busy"), done)(direct(cloud.record("anna.jpg")), call())
     assert [each["outcome"] for each in answer["photos"]] == ["done"]
 
 
-def test_without_time_the_call_is_to_come_again(cloud):
+def test_event_without_time_raises_retry_later(cloud):
     with pytest.raises(FunctionError, match="raise the function's timeout"):
         cloud.function()(direct(cloud.record("anna.jpg")), call(left=0.5))
 
 
-def test_photos_that_are_gone_and_things_that_are_no_photos_are_no_errors(cloud, caplog):
+def test_event_gone_photo_or_other_object_is_no_error(cloud, caplog):
     caplog.set_level("INFO")
     event = direct(cloud.record("gone.jpg"), cloud.record("a.tmp"), record("elsewhere.jpg"))
 
@@ -270,22 +270,22 @@ def test_photos_that_are_gone_and_things_that_are_no_photos_are_no_errors(cloud,
 
 
 @pytest.mark.parametrize("event", [{"foo": 1}, {}, {"Records": "x"}, [], None, "text", 7, {"Records": [{"a": 1}]}])
-def test_what_is_no_event_is_told(cloud, event):
+def test_event_unparsable_raises(cloud, event):
     with pytest.raises(FunctionError, match=r'\{"image": "<base64>"\}') as caught:
         cloud.function()(event, call())
     assert caught.value.kind == "InvalidEvent"
 
 
-def test_a_part_that_is_not_understood_is_told_when_the_rest_is_settled(cloud):
+def test_event_partly_parsed_raises_after_its_photos(cloud):
     cloud.photo("anna.jpg")
     with pytest.raises(FunctionError, match="is understood; its other photos are done"):
         cloud.function()(direct(cloud.record("anna.jpg"), cloud.record("b.jpg", version="3.0")), call())
     assert cloud.report("anna.jpg")["outcome"] == "done"
 
 
-def test_without_a_bucket_events_cannot_be_served(tmp_path, cloud):
+def test_event_without_inbox_raises(tmp_path, cloud):
     (tmp_path / "in").mkdir()
-    in_folder, attempts = functions(FileStore(tmp_path / "in"), FileStore(tmp_path / "out"))
+    in_folder, attempts, _ = functions(FileStore(tmp_path / "in"), FileStore(tmp_path / "out"))
     cloud.begun.append(attempts)
     for function in (LambdaFunction(CommonSettings(), FakePool()), in_folder):
         for event in (direct(record()), minio(), {"Records": [cloud.message("m1", "a.jpg")]}, {"image": "s3://a/b"}):
@@ -308,7 +308,7 @@ events = st.recursive(
 
 @settings(deadline=None, max_examples=300)
 @given(events)
-def test_every_event_ends_as_an_answer_of_its_kind_or_an_error_that_says_what_to_do(idle, event):
+def test_function_any_event_is_answered_or_raises_with_fix(idle, event):
     try:
         answer = json.loads(json.dumps(idle(event, call())))
     except FunctionError as error:
@@ -325,7 +325,7 @@ def test_every_event_ends_as_an_answer_of_its_kind_or_an_error_that_says_what_to
 # A photo of the inbox, by its URI
 
 
-def test_a_photo_of_the_inbox_is_answered_with_its_report(cloud):
+def test_direct_photo_in_inbox_is_answered_with_report(cloud):
     uri, function = cloud.photo("sales/a+b %é.jpg"), cloud.function()
 
     answers = [function({"image": uri}, call()) for _ in range(2)]
@@ -333,11 +333,11 @@ def test_a_photo_of_the_inbox_is_answered_with_its_report(cloud):
     assert answers[0]["outputs"][0]["name"] == "sales/a+b %é.png"
 
 
-def test_a_rejected_photo_of_the_inbox_is_an_answer(cloud):
+def test_direct_rejected_photo_is_an_answer(cloud):
     assert cloud.function(refused)({"image": cloud.photo("anna.jpg")}, call())["reason"] == "no_face_detected"
 
 
-def test_a_photo_that_fails_for_good_is_answered_with_its_report(cloud):
+def test_direct_failed_photo_is_answered_with_report(cloud):
     uri = cloud.photo("anna.jpg")
     function = cloud.function(*[WorkerDied("killed")] * MAX_ATTEMPTS)
     for _ in range(MAX_ATTEMPTS - 1):
@@ -356,31 +356,31 @@ def test_a_photo_that_fails_for_good_is_answered_with_its_report(cloud):
         (".hidden.jpg", "InvalidImage", "rename it"),
     ],
 )
-def test_what_is_no_photo_there_is_told(cloud, path, kind, words):
+def test_direct_uri_that_is_no_photo_raises(cloud, path, kind, words):
     with pytest.raises(FunctionError, match=words) as caught:
         cloud.function()({"image": cloud.inbox.uri(path)}, call())
     assert caught.value.kind == kind
 
 
 @pytest.mark.parametrize("uri", ["s3://other/in/anna.jpg", "s3://{0.bucket}/in2/anna.jpg", "s3://{0.bucket}/anna.jpg"])
-def test_only_the_inbox_is_read(cloud, uri):
+def test_direct_uri_outside_inbox_raises(cloud, uri):
     with pytest.raises(FunctionError, match=r"outside_inbox.*put the photo below s3://") as caught:
         cloud.function()({"image": uri.format(cloud.inbox)}, call())
     assert caught.value.kind == "OutsideInbox"
 
 
 @pytest.mark.parametrize("uri", ["s3://", "s3://bucket", "s3://b/", "s3:///key"])
-def test_what_names_no_object_is_told(cloud, uri):
+def test_direct_uri_without_key_raises(cloud, uri):
     with pytest.raises(FunctionError, match="write s3://BUCKET/KEY"):
         cloud.function()({"image": uri}, call())
 
 
-def test_options_of_a_photo_in_the_inbox_belong_beside_it(cloud):
+def test_direct_options_for_photo_in_inbox_raise(cloud):
     with pytest.raises(FunctionError, match=r"anna.jpg.toml.*facecraft-width=800"):
         cloud.function()({"image": cloud.photo("anna.jpg"), "options": {"width": 800}}, call())
 
 
-def test_calls_that_come_at_once_do_not_disturb_each_other(cloud):
+def test_function_concurrent_calls_do_not_interfere(cloud):
     function, answers = cloud.function(), {}
 
     def one(number):

@@ -85,7 +85,7 @@ def said(body):
     return [body.get(name) for name in ("outcome", "reason", "ignored", "errorType", "errorMessage")]
 
 
-def test_its_room_is_lambda_s():
+def test_lambda_room_is_like_lambda():
     with Room([sys.executable, "-c", SEES], {}, {}) as room:
         assert room.ended() == 0, room.said()
         seen = json.loads(room.said())
@@ -97,7 +97,7 @@ def test_its_room_is_lambda_s():
 
 
 @pytest.mark.parametrize("command", [[], ["watch"], ["handler.aws.lambda_handler"]], ids=["none", "watch", "dotted"])
-def test_whatever_the_command_a_function_without_models_says_so_before_any_call(bucket, command):
+def test_lambda_without_models_fails_at_init(bucket, command):
     with function("/opt/none", bucket, command) as one:
         failed = one.api.init_error.result(timeout=60)
         assert one.room.ended() == 1
@@ -115,31 +115,31 @@ def test_whatever_the_command_a_function_without_models_says_so_before_any_call(
     ],
     ids=["a folder as inbox", "no outbox", "a bad option"],
 )
-def test_settings_that_are_not_right_end_the_init_phase_with_the_fix(bucket, models, settings, fix):
+def test_lambda_invalid_settings_fail_at_init_with_fix(bucket, models, settings, fix):
     with function(models, bucket, **settings) as one:
         failed = one.api.init_error.result(timeout=60)
         assert one.room.ended() == 1
     assert fix in failed.body["errorMessage"]
 
 
-def test_a_full_tmp_does_not_matter(models_dir, bucket):
+def test_lambda_full_tmp_does_not_matter(models_dir, bucket):
     with function(models_dir, bucket, tmp="4k") as one:
         assert one.call(event("direct-base64")).body["outcome"] == "done"
 
 
-def test_a_photo_in_base64_comes_back_as_its_portrait(warm):
+def test_lambda_base64_photo_returns_portrait(warm):
     answer = warm.call(event("direct-base64"))
     assert answer.kind == "response", answer.body
     assert (answer.body["outcome"], answer.body["recipe"]["width"]) == ("done", 300)
     assert [picture(file) for file in answer.body["outputs"]] == [("PNG", (300, 300)), ("JPEG", (300, 300))]
 
 
-def test_nothing_of_a_photo_in_base64_is_stored(warm, bucket):
+def test_lambda_base64_photo_is_not_stored(warm, bucket):
     warm.call(event("direct-base64"))
     assert bucket.keys() == []
 
 
-def test_images_over_6_mb_go_to_the_outbox(warm, bucket, photos):
+def test_lambda_images_over_6_mb_go_to_outbox(warm, bucket, photos):
     photo = base64.b64encode((PORTRAITS / "astronaut.png").read_bytes()).decode()
     large = {"width": 3000, "height": 3000, "max_size_kb": 1000, "oval_mask": False}
     answer = warm.call({"image": photo, "options": large})
@@ -149,7 +149,7 @@ def test_images_over_6_mb_go_to_the_outbox(warm, bucket, photos):
     assert bucket.get(keys[0]).startswith(b"\x89PNG")
 
 
-def test_a_photo_that_is_rejected_is_an_answer(warm):
+def test_lambda_rejected_photo_is_an_answer(warm):
     answer = warm.call(event("direct-base64-no-face"))
     assert (answer.kind, answer.body["outcome"], answer.body["reason"]) == ("response", "rejected", "no_face_detected")
     assert answer.body["hint"]
@@ -167,7 +167,7 @@ def test_a_photo_that_is_rejected_is_an_answer(warm):
     ],
     ids=["outside", "no base64", "an unknown field", "another event", "a list", "text"],
 )
-def test_a_call_that_is_not_right_ends_with_an_error_of_its_kind(warm, told, kind):
+def test_lambda_invalid_call_has_error_of_its_kind(warm, told, kind):
     answer = warm.call(event(told) if told == "direct-s3-outside" else told)
     assert (answer.kind, answer.type) == ("error", kind)
     assert answer.body["errorType"] == kind
@@ -175,7 +175,7 @@ def test_a_call_that_is_not_right_ends_with_an_error_of_its_kind(warm, told, kin
 
 
 @pytest.mark.parametrize(("name", "number"), TOLD.items(), ids=TOLD)
-def test_every_sender_s_event_brings_its_photo_s_portrait(warm, bucket, photos, name, number):
+def test_lambda_event_of_every_sender_is_processed(warm, bucket, photos, name, number):
     key = bucket.put(key_of(name))
     answer = warm.call(event(name))
     assert answer.kind == "response", answer.body
@@ -186,33 +186,33 @@ def test_every_sender_s_event_brings_its_photo_s_portrait(warm, bucket, photos, 
 
 
 @pytest.mark.parametrize(("name", "number"), BATCHES.items(), ids=BATCHES)
-def test_every_message_of_a_queue_is_settled(warm, bucket, photos, name, number):
+def test_lambda_queue_batch_is_processed(warm, bucket, photos, name, number):
     key = bucket.put(key_of(name))
     assert warm.call(event(name)).body == {"batchItemFailures": []}
     assert [bucket.report(key)["outcome"] for _ in range(number)] == ["done"] * number
     assert len(bucket.keys("out/reports/")) == number
 
 
-def test_a_message_that_is_not_understood_comes_back_and_holds_nobody_up(warm, bucket, photos):
+def test_lambda_unparsable_message_is_returned_alone(warm, bucket, photos):
     key = bucket.put(key_of("sqs-not-understood"))
     answer = warm.call(event("sqs-not-understood"))
     assert answer.body == {"batchItemFailures": [{"itemIdentifier": "059f36b4-87a3-44ab-83d2-661975600002"}]}
     assert bucket.report(key)["outcome"] == "done"
 
 
-def test_a_photo_named_by_whoever_calls_is_stored_as_ever(warm, bucket, photos):
+def test_lambda_direct_photo_in_inbox_is_stored(warm, bucket, photos):
     key = bucket.put(key_of("direct-s3"))
     answer = warm.call(event("direct-s3"))
     assert (answer.kind, answer.body) == ("response", bucket.report(key))
     assert [file["name"] for file in answer.body["outputs"]] == ["direct-s3/Anna B+é.png", "direct-s3/Anna B+é.jpg"]
 
 
-def test_all_events_that_are_kept_are_sent():
+def test_lambda_all_sample_events_are_sent():
     sent = {*TOLD, *BATCHES, "sqs-not-understood", "direct-s3", "direct-s3-outside"}
     assert sent | {"direct-base64", "direct-base64-no-face"} == {path.stem for path in EVENTS.iterdir()}
 
 
-def test_what_is_done_already_is_not_done_again(warm, bucket, photos):
+def test_lambda_done_photo_is_not_processed_again(warm, bucket, photos):
     photos("twice", 1)
     first = warm.photo("in/twice/0.jpg").body
     before = bucket.report("in/twice/0.jpg")
@@ -222,7 +222,7 @@ def test_what_is_done_already_is_not_done_again(warm, bucket, photos):
 
 
 @pytest.mark.timeout(300)
-def test_near_the_deadline_the_rest_of_a_batch_is_handed_back(warm, bucket, photos):
+def test_lambda_batch_near_deadline_rest_is_returned(warm, bucket, photos):
     keys = photos("batch", 10)
     messages = {f"message-{number}": message(key, number) for number, key in enumerate(keys)}
     answer = warm.call({"Records": [*messages.values()]}, seconds=3)
@@ -234,7 +234,7 @@ def test_near_the_deadline_the_rest_of_a_batch_is_handed_back(warm, bucket, phot
     assert (again.body, len(bucket.keys("out/reports/batch/"))) == ({"batchItemFailures": []}, 10)
 
 
-def test_without_s3_the_call_fails_so_that_lambda_tries_again(warm, bucket, photos):
+def test_lambda_without_s3_call_fails(warm, bucket, photos):
     photos("away", 1)
     warm.s3.do("refused")
     failed = warm.photo("in/away/0.jpg", seconds=60)
@@ -243,7 +243,7 @@ def test_without_s3_the_call_fails_so_that_lambda_tries_again(warm, bucket, phot
     assert warm.photo("in/away/0.jpg").body["photos"][0]["outcome"] == "done"
 
 
-def test_a_message_that_comes_twice_in_a_batch_is_answered_once(warm, photos):
+def test_lambda_repeated_message_in_batch_is_answered_once(warm, photos):
     one, other = photos("double", 2)
     warm.s3.do("refused")
     answer = warm.call({"Records": [message(one), message(one), message(other, 1)]}, seconds=60)
@@ -251,7 +251,7 @@ def test_a_message_that_comes_twice_in_a_batch_is_answered_once(warm, photos):
     assert answer.body == {"batchItemFailures": [{"itemIdentifier": f"message-{number}"} for number in (0, 1)]}
 
 
-def test_connections_that_died_between_two_calls_do_no_harm(warm, photos):
+def test_lambda_dead_connections_between_calls_are_replaced(warm, photos):
     photos("thawed", 2)
     assert warm.photo("in/thawed/0.jpg").body["photos"][0]["outcome"] == "done"
     warm.room.frozen()
@@ -260,7 +260,7 @@ def test_connections_that_died_between_two_calls_do_no_harm(warm, photos):
     assert warm.photo("in/thawed/1.jpg").body["photos"][0]["outcome"] == "done"
 
 
-def test_a_warm_function_leaves_tmp_as_it_was_and_needs_none(warm, photos):
+def test_lambda_warm_function_needs_no_tmp(warm, photos):
     photos("full", 1)
     warm.call(event("direct-base64"))
     before = warm.room.written()
@@ -275,7 +275,7 @@ def test_a_warm_function_leaves_tmp_as_it_was_and_needs_none(warm, photos):
     assert warm.room.written() == before
 
 
-def test_memory_and_answers_stay_the_same_over_a_thousand_calls(warm, photos):
+def test_lambda_thousand_calls_keep_memory_and_answers(warm, photos):
     told = [event("direct-base64-no-face"), *[event("s3-test")] * 4, *[{"image": "wrong"}] * 5]
     first = [warm.call(each).body for each in told * 10]
     held = warm.room.memory()
@@ -284,7 +284,7 @@ def test_memory_and_answers_stay_the_same_over_a_thousand_calls(warm, photos):
     assert warm.room.memory() < held + 20
 
 
-def test_calls_leave_nothing_behind_for_the_next(warm):
+def test_lambda_calls_leave_nothing_behind(warm):
     narrow = event("direct-base64")
     plain = {"image": narrow["image"]}
     before = warm.call(plain).body

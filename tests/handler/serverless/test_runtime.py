@@ -47,7 +47,7 @@ def light(**settings):
         ({"INBOX": "s3://photos/in", "OUTBOX": "s3://photos/out"}, "for example AWS_ENDPOINT_URL=http://minio:9000"),
     ],
 )
-def test_an_init_that_fails_says_what_to_do(tmp_path, settings, words):
+def test_runtime_failed_init_says_what_to_do(tmp_path, settings, words):
     environ = variables(tmp_path / "none", **settings) | {"AWS_ENDPOINT_URL": "minio:9000"}
     ended = subprocess.run(
         [sys.executable, "-c", "import handler.aws"],
@@ -58,7 +58,7 @@ def test_an_init_that_fails_says_what_to_do(tmp_path, settings, words):
     assert words in ended.stderr.splitlines()[-1]
 
 
-def test_a_thousand_calls_leave_nothing_behind():
+def test_runtime_thousand_calls_leave_nothing_behind():
     """The last three quarters of them, in memory; each tenth photo is none."""
     environment, process, checksums = light(), psutil.Process(), set()
     for number in range(1000):
@@ -82,14 +82,14 @@ def cloud(s3):
     return light(inbox=str(inbox), outbox=str(outbox)), outbox, event
 
 
-def test_between_two_calls_an_environment_may_be_frozen_or_killed(cloud):
+def test_runtime_frozen_or_killed_between_calls_loses_nothing(cloud):
     environment, outbox, event = cloud
     for outcome in ("done", "skipped", "skipped"):
         assert [photo["outcome"] for photo in call(event, environment)["photos"]] == [outcome]
         assert (dict(outbox.stamps(SERVICES)), dict(outbox.stamps(ATTEMPTS))) == ({}, {})
 
 
-def test_lines_name_the_request_that_they_belong_to(cloud, stream):
+def test_runtime_log_lines_name_request(cloud, stream):
     environment, _, event = cloud
     call(event, environment)
 
@@ -97,7 +97,7 @@ def test_lines_name_the_request_that_they_belong_to(cloud, stream):
     assert [json.loads(line)["request_id"] for line in closing] == [REQUEST]
 
 
-def test_two_environments_share_an_outbox(cloud, s3):
+def test_runtime_two_environments_share_outbox(cloud, s3):
     first, outbox, event = cloud
     second = light(inbox=event_inbox(event), outbox=str(outbox))
 
@@ -131,7 +131,7 @@ for number in (1, 2):
 """
 
 
-def test_an_environment_whose_models_hang_answers_in_time_and_ends_with_the_next_call():
+def test_runtime_hanging_models_answer_in_time_and_end_with_next_call():
     ended = subprocess.run([sys.executable, "-c", HANG], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert (ended.returncode, ended.stdout) == (1, "ProcessingTimedOut\n")

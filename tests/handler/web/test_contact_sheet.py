@@ -83,7 +83,7 @@ def head(**changed):
     return Page(page_source(**changed))
 
 
-def test_the_top_counts_the_photos_and_says_when_how_long_and_by_which_version():
+def test_render_page_top_has_counts_date_duration_and_version():
     page = head(counts=Counter(done=9, rejected=2))
 
     for said in ("Photos11", "Done9", "Rejected2", "Failed0", "Portraits3", "1 min 15 s", "2025-11-21 12:34 UTC"):
@@ -92,11 +92,11 @@ def test_the_top_counts_the_photos_and_says_when_how_long_and_by_which_version()
     assert page.all("time") == [{"datetime": "2025-11-21T12:34:56+00:00"}]
 
 
-def test_photos_without_a_report_are_counted_where_there_are_any():
+def test_render_page_waiting_tile_is_shown_if_any_wait():
     assert "Not processed" in head(counts=Counter(waiting=1)).text
 
 
-def test_the_page_needs_no_script_no_network_and_no_other_file():
+def test_render_page_needs_no_script_network_or_file():
     page = head()
 
     assert {"script", "link", "iframe", "object"} & {tag for tag, _ in page.elements} == set()
@@ -128,7 +128,7 @@ def test_card_leaves_out_durations_that_no_float_holds():
     assert "detect" not in text
 
 
-def test_a_done_photo_is_told_in_words():
+def test_render_card_done_photo_has_facts_in_words():
     text = card("sales/anna.jpg", DONE).text
 
     for said in ("sales/anna.jpg", "Faces3", "Kept background", "Not needed", "anna.png", "anna-2.png", "Unheard of"):
@@ -139,7 +139,7 @@ def test_a_done_photo_is_told_in_words():
     assert "detect 1,060" in text
 
 
-def test_each_portrait_is_shown_on_its_background_and_on_a_strong_colour():
+def test_render_card_portrait_is_shown_on_two_backgrounds():
     page = card("anna.jpg", DONE, Thumbnails(b"photo", ((b"on", b"strong"), None)))
 
     images = {image["alt"]: base64.b64decode(image["src"].partition(",")[2]) for image in page.all("img")}
@@ -152,7 +152,7 @@ def test_each_portrait_is_shown_on_its_background_and_on_a_strong_colour():
     assert missing[0] == "Portrait anna-2.png on #FFFFFF: cannot be shown"
 
 
-def test_a_photo_without_portrait_says_why_and_what_to_do():
+def test_render_card_photo_without_portrait_has_reason_and_hint():
     failed = {"outcome": "failed", "reason": "processing_error", "hint": "See it.", "error": "Trace\n  x\nBoom: <b>"}
     text = card("anna.jpg", failed).text
 
@@ -161,7 +161,7 @@ def test_a_photo_without_portrait_says_why_and_what_to_do():
     assert "run Facecraft again" in card("anna.jpg", None).text
 
 
-def test_names_are_text_whatever_they_hold():
+def test_render_card_names_are_escaped():
     report = DONE | {"outputs": [{"name": ODD}], "notes": [ODD], "cutout": ODD}
     rendered = cards.render_card(1, cards.card_from(ODD, report), Thumbnails(b"", ((b"", b""),)))
     source = page_source(rendered, inbox=ODD)
@@ -184,7 +184,7 @@ _ANYTHING = st.recursive(
 @given(st.text(min_size=1), st.fixed_dictionaries({}, optional=dict.fromkeys(DONE, _ANYTHING)), st.sampled_from(
     ["done", "rejected", "failed"]
 ))  # fmt: skip
-def test_any_report_gives_a_card_that_is_well_formed(path, report, outcome):
+def test_card_from_any_report_renders_well_formed(path, report, outcome):
     plain = {tag for tag, _ in card("a", DONE, Thumbnails(b"", ((b"", b""),))).elements} | {"code", "strong"}
 
     page = card(path, report | {"outcome": outcome}, Thumbnails(b""))
@@ -195,7 +195,7 @@ def test_any_report_gives_a_card_that_is_well_formed(path, report, outcome):
 @pytest.mark.parametrize(("seconds", "said"), [
     (0, "0.0 s"), (59.94, "59.9 s"), (59.96, "1 min 0 s"), (725.4, "12 min 5 s"), (11_220, "3 h 7 min"),
 ])  # fmt: skip
-def test_durations(seconds, said):
+def test_duration_is_readable(seconds, said):
     assert cards.duration(seconds) == said
 
 
@@ -209,7 +209,7 @@ def test_durations(seconds, said):
     ("/proc/sheet.html", "cannot be written there"),
     ("a\0.html", "cannot be written there"),
 ])  # fmt: skip
-def test_a_sheet_in_the_wrong_place_is_refused(tmp_path, file, said):
+def test_sheet_path_wrong_place_is_refused(tmp_path, file, said):
     for folder in ("in/sub", "folder.html"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "in")
@@ -220,7 +220,7 @@ def test_a_sheet_in_the_wrong_place_is_refused(tmp_path, file, said):
     assert "for example --sheet ./sheet.html" in str(error.value)
 
 
-def test_a_sheet_s_place_is_found_through_links_and_left_empty(tmp_path):
+def test_sheet_path_follows_links_and_writes_nothing(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "link.html").symlink_to(tmp_path / "sheet.html")
 
@@ -228,7 +228,7 @@ def test_a_sheet_s_place_is_found_through_links_and_left_empty(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "link.html"]
 
 
-def test_all_photos_of_the_inbox_are_told_in_order_and_nothing_else(tmp_path):
+def test_cards_of_lists_all_photos_in_order(tmp_path):
     for name in ("in/b.jpg", "in/a/z.jpg", "in/a.jpg.toml", "in/.hidden.jpg", "out/reports/b.jpg.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(json.dumps(DONE))
@@ -238,7 +238,7 @@ def test_all_photos_of_the_inbox_are_told_in_order_and_nothing_else(tmp_path):
     assert [(each.path, each.state) for each in found] == [("a/z.jpg", "waiting"), ("b.jpg", "done")]
 
 
-def test_done_photos_that_were_taken_out_are_told_with_their_place(tmp_path):
+def test_cards_of_taken_photos_have_their_new_place(tmp_path):
     for name in ("in/b.jpg", "out/originals/a/z.jpg", "out/originals/c~abababababababab.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -268,7 +268,7 @@ def inbox(tmp_path):
     return tmp_path / "in"
 
 
-def test_once_writes_a_sheet_of_the_whole_inbox_and_of_what_it_moved(inbox, tmp_path, models_dir):
+def test_once_sheet_shows_inbox_and_moved_photos(inbox, tmp_path, models_dir):
     file, environ = tmp_path / "out" / "sheet.html", environment(models_dir, AFTER="move")
     ended = run("once", inbox, tmp_path / "out", "--sheet", file, environ=environ)
 
@@ -293,7 +293,7 @@ def test_once_writes_a_sheet_of_the_whole_inbox_and_of_what_it_moved(inbox, tmp_
     assert list(tmp_path.glob("out/.*.tmp")) == []
 
 
-def test_a_sheet_that_is_stopped_leaves_what_stood_there(inbox, tmp_path):
+def test_write_stopped_keeps_older_sheet(inbox, tmp_path):
     file = tmp_path / "sheet.html"
     file.write_text("yesterday's")
     told = []
@@ -305,7 +305,7 @@ def test_a_sheet_that_is_stopped_leaves_what_stood_there(inbox, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "sheet.html"]
 
 
-def test_a_sheet_whose_folder_is_gone_is_an_error_of_the_disk(inbox, tmp_path):
+def test_write_missing_folder_raises_oserror(inbox, tmp_path):
     with pytest.raises(FileNotFoundError):
         write(tmp_path / "none" / "a.html", load({}, inbox=inbox, outbox=tmp_path / "out"), 1.0, print, bool)
 
@@ -320,7 +320,7 @@ def _opened(source):
 
 
 @pytest.mark.parametrize("file", ["in/sheet.html", "none/sheet.html"])
-def test_once_with_a_sheet_in_the_wrong_place_does_no_work(inbox, tmp_path, file):
+def test_once_sheet_in_wrong_place_does_no_work(inbox, tmp_path, file):
     ended = run("once", inbox, tmp_path / "out", "--sheet", tmp_path / file, environ=environment(tmp_path / "none"))
 
     assert (ended.returncode, ended.stdout) == (2, "")

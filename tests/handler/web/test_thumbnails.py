@@ -31,7 +31,7 @@ def crash(wish):
     return Thumbnails(os.fsencode(wish.photo))
 
 
-def test_a_photo_and_its_portrait_on_two_colours(tmp_path):
+def test_make_photo_and_portrait_on_two_colours(tmp_path):
     Image.new("RGBA", (64, 64)).save(tmp_path / "p.png")
 
     shown = make(wanted(PORTRAITS, PHOTO, PHOTO))
@@ -43,7 +43,7 @@ def test_a_photo_and_its_portrait_on_two_colours(tmp_path):
     assert max(abs(a - b) for a, b in zip(corners[1], (24, 92, 140), strict=True)) <= 2
 
 
-def test_what_is_gone_broken_too_large_or_outside_is_not_shown(tmp_path):
+def test_make_unreadable_or_outside_is_not_shown(tmp_path):
     shutil.copy(BAD_INPUTS / "gen_portrait_truncated60.jpg", tmp_path / "broken.jpg")
     (tmp_path / "in").mkdir()
     shutil.copy(PORTRAITS / PHOTO, tmp_path)
@@ -55,7 +55,7 @@ def test_what_is_gone_broken_too_large_or_outside_is_not_shown(tmp_path):
 
 
 @pytest.mark.parametrize("fate", ["crash", "hang", "error"])
-def test_a_photo_that_ends_its_process_harms_no_other(fate):
+def test_pool_crash_hang_or_error_costs_own_thumbnails_only(fate):
     photos = ["1", fate, "2", "3"]
     with ThumbnailPool(2, 2.0 if fate == "hang" else 60.0, crash) as pool:
         shown = list(pool.each((photo, wanted(PORTRAITS, photo)) for photo in photos))
@@ -64,7 +64,7 @@ def test_a_photo_that_ends_its_process_harms_no_other(fate):
     assert shown == expected
 
 
-def test_no_more_is_taken_ahead_than_there_are_workers():
+def test_pool_takes_no_more_ahead_than_workers():
     taken = []
 
     def items():

@@ -49,7 +49,7 @@ def travelled(reply):
     return pickle.loads(pickle.dumps(reply))  # noqa: S301 - its own bytes
 
 
-def test_a_photo_comes_back_as_portraits_with_its_sums_and_options(inbox, portrait_pipeline):
+def test_process_photo_returns_portraits_with_checksums_and_options(inbox, portrait_pipeline):
     reply = answer(portrait_pipeline, job(inbox))
 
     assert isinstance(reply, Processed)
@@ -59,7 +59,7 @@ def test_a_photo_comes_back_as_portraits_with_its_sums_and_options(inbox, portra
     assert (reply.recipe["width"], reply.recipe["from"]["width"]) == (648, "default")
 
 
-def test_models_that_changed_since_they_were_verified_do_not_load(tmp_path):
+def test_load_changed_models_raises(tmp_path):
     model = Verified(card("u2netp"), tmp_path / "model.onnx", 0, 0)
     code = (
         "import pickle, sys\nfrom handler.workers import child\nfrom pipeline.errors import ModelError\n"
@@ -76,7 +76,7 @@ def test_models_that_changed_since_they_were_verified_do_not_load(tmp_path):
     assert b"model.onnx: No such file or directory. It was there at the start" in ended.stdout
 
 
-def test_content_that_is_known_is_not_worked_on_again(inbox, portrait_pipeline):
+def test_process_photo_done_checksums_is_skipped(inbox, portrait_pipeline):
     known = answer(portrait_pipeline, job(inbox)).seen.checksums
 
     assert isinstance(answer(portrait_pipeline, job(inbox, known=known)), Skipped)
@@ -84,7 +84,7 @@ def test_content_that_is_known_is_not_worked_on_again(inbox, portrait_pipeline):
     assert isinstance(answer(portrait_pipeline, job(inbox, known=known)), Processed)
 
 
-def test_a_sidecar_s_options_are_used_and_its_time_counts(inbox, portrait_pipeline):
+def test_process_photo_sidecar_options_are_used_and_its_time_counts(inbox, portrait_pipeline):
     (inbox.root / "anna.jpg.toml").write_text("width = 300\nheight = 400")
 
     reply = answer(portrait_pipeline, job(inbox))
@@ -103,7 +103,7 @@ def test_a_sidecar_s_options_are_used_and_its_time_counts(inbox, portrait_pipeli
         ("#" * (SIDECAR_BYTES + 1), "the limit is 65,536"),
     ],
 )
-def test_a_sidecar_that_is_not_right_is_the_photo_s_answer(inbox, portrait_pipeline, text, said):
+def test_process_photo_invalid_sidecar_is_rejected(inbox, portrait_pipeline, text, said):
     (inbox.root / "anna.jpg.toml").write_text(text)
 
     reply = answer(portrait_pipeline, job(inbox))
@@ -113,7 +113,7 @@ def test_a_sidecar_that_is_not_right_is_the_photo_s_answer(inbox, portrait_pipel
     assert said in reply.hint
 
 
-def test_a_photo_without_a_face_is_refused_with_what_is_known_of_it(inbox, portrait_pipeline):
+def test_process_photo_without_face_is_rejected_with_facts(inbox, portrait_pipeline):
     data = (PORTRAITS / "no_face_cat.png").read_bytes()
 
     reply = answer(portrait_pipeline, job(inbox, "cat.png", data))
@@ -123,7 +123,7 @@ def test_a_photo_without_a_face_is_refused_with_what_is_known_of_it(inbox, portr
     assert reply.recipe["width"] == 648
 
 
-def test_a_photo_over_the_limit_is_refused_unread_and_remembered(inbox, portrait_pipeline):
+def test_process_photo_over_limit_is_rejected_unread(inbox, portrait_pipeline):
     reply = answer(portrait_pipeline, job(inbox, max_bytes=1000))
 
     assert reply.reason == "too_large"
@@ -136,12 +136,12 @@ def test_a_photo_over_the_limit_is_refused_unread_and_remembered(inbox, portrait
 
 
 @pytest.mark.parametrize("path", ["gone.jpg", "folder/gone.jpg"])
-def test_a_photo_that_is_gone(inbox, portrait_pipeline, path):
+def test_process_photo_gone_is_vanished(inbox, portrait_pipeline, path):
     assert answer(portrait_pipeline, job(inbox, path, data=None)) == Vanished()
     assert child.read_version(job(inbox, path, data=None)) == Vanished()
 
 
-def test_a_photo_that_may_not_be_read_is_a_fault_that_may_pass(inbox, portrait_pipeline):
+def test_process_photo_unreadable_fails(inbox, portrait_pipeline):
     (inbox.root / "anna.jpg").symlink_to("/etc/passwd")
 
     reply = answer(portrait_pipeline, job(inbox, data=None))
@@ -159,7 +159,7 @@ class Writing(FileStore):
         raise Conflict(f"{path!r} changed while it was read")
 
 
-def test_a_photo_that_changes_while_it_is_read(inbox, portrait_pipeline):
+def test_process_photo_changed_while_read_fails_without_count(inbox, portrait_pipeline):
     reply = answer(portrait_pipeline, job(Writing(inbox.root)))
 
     assert (reply.reason, reply.counts) == ("changed", False)
@@ -189,7 +189,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("error", [ValueError("bad value"), MemoryError(), KeyError("x"), Unpicklable(7, "boom")])
-def test_an_error_in_the_pipeline_becomes_a_reply_with_its_traceback(inbox, error):
+def test_process_photo_pipeline_error_fails_with_traceback(inbox, error):
     reply = answer(Failing(error), job(inbox))
 
     assert isinstance(reply, Failed)
@@ -197,14 +197,14 @@ def test_an_error_in_the_pipeline_becomes_a_reply_with_its_traceback(inbox, erro
     assert type(error).__name__ in reply.error
 
 
-def test_a_look_reads_and_does_no_more(inbox):
+def test_read_version_returns_checksums(inbox):
     reply = child.read_version(job(inbox))
 
     assert isinstance(reply, Skipped)
     assert reply.seen.checksums == Checksums(sum_of(SMALL), len(SMALL))
 
 
-def test_what_cannot_be_read_is_looked_at_with_its_own_change_time(tmp_path):
+def test_read_version_unreadable_has_its_change_time(tmp_path):
     """Else its report would carry no stamp that the next scan recognises, and the photo be tried for ever."""
     (tmp_path / "anna.jpg").mkdir()
     job = Job(FileStore(tmp_path), "anna.jpg", DEFAULTS, {}, Limits())
@@ -215,7 +215,7 @@ def test_what_cannot_be_read_is_looked_at_with_its_own_change_time(tmp_path):
     assert reply.seen.changed_ns == (tmp_path / "anna.jpg").stat().st_ctime_ns
 
 
-def test_a_sidecar_that_cannot_be_read_is_named(tmp_path):
+def test_process_photo_unreadable_sidecar_is_named(tmp_path):
     (tmp_path / "anna.jpg").write_bytes(b"photo")
     (tmp_path / "anna.jpg.toml").mkdir()
 

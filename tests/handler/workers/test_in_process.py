@@ -30,22 +30,13 @@ class Played:
 
     device = "cpu"
 
-    def __init__(self):
-        self.threads = set()
-
     def handle(self, task):
-        self.threads.add(threading.current_thread())
         return task.do()
 
 
 @pytest.fixture
-def models():
-    return Played()
-
-
-@pytest.fixture
-def pool(models):
-    pool = InProcess(lambda: models, 60)
+def pool():
+    pool = InProcess(Played, 60)
     yield pool
     assert pool.is_free(30)
 
@@ -58,19 +49,14 @@ def held():
     go.set()
 
 
-def test_photos_are_worked_on_one_after_the_other_on_one_thread(pool, models):
-    inside = threading.Lock()
-
-    def alone():
-        with inside:  # released by no other thread: two at once would wait for each other here
-            return threading.active_count()
-
+def test_run_concurrent_photos_share_one_thread(pool):
     with ThreadPoolExecutor(4) as callers:
-        list(callers.map(pool.run, [Task(alone)] * 8))
-    assert len(models.threads) == 1
+        threads = set(callers.map(pool.run, [Task(threading.get_ident)] * 8))
+    assert len(threads) == 1
+    assert threads != {threading.get_ident()}
 
 
-def test_what_the_work_raises_comes_out(pool):
+def test_run_error_is_raised(pool):
     def wrong():
         raise RuntimeError("ours")
 
@@ -78,20 +64,20 @@ def test_what_the_work_raises_comes_out(pool):
         pool.run(Task(wrong))
 
 
-def test_a_photo_that_had_the_call_s_time_and_needs_more_is_itself_the_reason(pool, held):
+def test_run_photo_with_fair_share_of_call_times_out(pool, held):
     with pool.within(lambda: 1.2), pytest.raises(WorkerTimedOut, match=r"no result after 0.2 s; raise the function's"):
         pool.run(held)
     assert not pool.is_free(0)
 
 
-def test_a_photo_that_came_late_in_a_call_is_not_to_blame(pool, held):
+def test_run_photo_late_in_call_is_unavailable(pool, held):
     left = [10.0]
     with pool.within(lambda: left[0]), pytest.raises(PoolUnavailable, match="too little of the call's time"):
         left[0] = 1.1
         pool.run(held)
 
 
-def test_a_photo_that_waits_for_an_earlier_one_is_not_to_blame_and_never_begun(pool, models, held):
+def test_run_photo_behind_hanging_one_is_unavailable_and_never_started(pool, held):
     begun = threading.Event()
     with pool.within(lambda: 1.1), pytest.raises(WorkerTimedOut):
         pool.run(held)
@@ -100,7 +86,7 @@ def test_a_photo_that_waits_for_an_earlier_one_is_not_to_blame_and_never_begun(p
     assert not begun.is_set()
 
 
-def test_after_a_late_photo_the_next_ones_are_worked_on(pool):
+def test_run_after_overdue_photo_works(pool):
     go = threading.Event()
     with pool.within(lambda: 1.1), pytest.raises(WorkerTimedOut):
         pool.run(Task(lambda: go.wait(60)))
@@ -110,31 +96,31 @@ def test_after_a_late_photo_the_next_ones_are_worked_on(pool):
     assert pool.run(Task(lambda: "done")) == "done"
 
 
-def test_without_time_nothing_is_begun(pool):
+def test_run_without_time_is_unavailable(pool):
     with pool.within(lambda: 0.5), pytest.raises(PoolUnavailable):
         pool.run(Task(lambda: "done"))
 
 
-def test_the_limit_of_one_call_is_not_that_of_the_next(pool):
+def test_within_limit_does_not_outlive_its_call(pool):
     with pool.within(lambda: 0.5), pytest.raises(PoolUnavailable):
         pool.run(Task(lambda: "done"))
     assert pool.run(Task(lambda: "done")) == "done"
 
 
-def test_a_limit_of_its_own_ends_a_photo_where_the_call_has_time(held):
+def test_run_own_timeout_ends_photo_before_call(held):
     pool = InProcess(Played, 0.1)
     with pool.within(lambda: 900.0), pytest.raises(WorkerTimedOut, match=r"after 0.1 s"):
         pool.run(held)
 
 
-def test_reading_a_version_needs_no_model(held):
+def test_run_version_only_needs_no_model(held):
     pool = InProcess(held.do, 60)
     inbox = MemoryStore(held={"anna.jpg": b"photo"})
     reply = pool.run(Job(inbox, "anna.jpg", ResolvedOptions(Recipe(), {}), {}, Limits(9, 9), version_only=True))
     assert (pool.is_loaded(0), reply.seen.checksums.bytes) == (False, 5)
 
 
-def test_a_photo_that_comes_before_the_models_waits_for_them():
+def test_run_before_models_are_loaded_waits():
     go = threading.Event()
     pool = InProcess(lambda: Played() if go.wait(60) else None, 60)
     with pool.within(lambda: 1.1), pytest.raises(PoolUnavailable, match="the models are not loaded yet"):
@@ -146,7 +132,7 @@ def test_a_photo_that_comes_before_the_models_waits_for_them():
     assert pool.is_loaded(0)
 
 
-def test_models_that_do_not_load_say_so_whenever_they_are_asked_for():
+def test_is_loaded_failed_models_raise_each_time():
     def wrong():
         raise ModelError("models/u2net.onnx is damaged")
 

@@ -43,7 +43,7 @@ def start(tmp_path):
         yield started
 
 
-def test_jobs_are_done_in_another_process(start):
+def test_run_job_is_done_in_another_process(start):
     pool = start()
 
     assert pool.run("pid") not in (None, os.getpid())
@@ -52,7 +52,7 @@ def test_jobs_are_done_in_another_process(start):
 
 
 @pytest.mark.parametrize(("job", "code"), [("crash", -signal.SIGSEGV), ("exit", 3)])
-def test_a_crash_costs_its_own_job_and_the_worker_is_replaced(start, job, code):
+def test_run_crash_costs_own_job_and_worker_is_replaced(start, job, code):
     deaths = []
     pool = start(on_death=lambda: deaths.append(1))
     first = pool.run("pid")
@@ -65,7 +65,7 @@ def test_a_crash_costs_its_own_job_and_the_worker_is_replaced(start, job, code):
     assert (pool.deaths, len(deaths)) == (1, 1)
 
 
-def test_a_worker_that_is_killed_while_it_answers_costs_that_photo_an_attempt_and_the_others_nothing(start):
+def test_run_kill_during_reply_costs_own_job_only(start):
     pool = start()
 
     with pytest.raises(WorkerDied, match="exit code -9"):
@@ -74,7 +74,7 @@ def test_a_worker_that_is_killed_while_it_answers_costs_that_photo_an_attempt_an
     assert pool.run("pid")
 
 
-def test_a_crash_leaves_the_other_worker_s_job_alone(start, tmp_path):
+def test_run_crash_leaves_other_worker_s_job_alone(start, tmp_path):
     pool = start(workers=2)
     crashed = threading.Event()
     answers = []
@@ -95,7 +95,7 @@ def test_a_crash_leaves_the_other_worker_s_job_alone(start, tmp_path):
 
 
 @pytest.mark.parametrize("job", ["hang", "native"])
-def test_a_job_over_its_time_limit_is_ended(start, job):
+def test_run_job_over_timeout_is_killed(start, job):
     """In Python, or in native code that lets no Python run."""
     pool = start(timeout=0.3)
     first = pool.run("pid")
@@ -108,7 +108,7 @@ def test_a_job_over_its_time_limit_is_ended(start, job):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_is_sent_to_all_processes_of_a_service_ends_no_photo_s_work(start, number):
+def test_worker_ignores_group_signals(start, number):
     pool = start()
     worker = pool.run("pid")
 
@@ -117,7 +117,7 @@ def test_what_is_sent_to_all_processes_of_a_service_ends_no_photo_s_work(start, 
     assert pool.run("pid") == worker
 
 
-def test_an_idle_worker_s_death_costs_no_photo_an_attempt_and_is_no_reason_not_to_be_ready(start):
+def test_worker_death_while_idle_costs_no_job_and_stays_ready(start):
     deaths = []
     pool = start(on_death=lambda: deaths.append(pool.unready()))
     first = pool.run("pid")
@@ -127,7 +127,7 @@ def test_an_idle_worker_s_death_costs_no_photo_an_attempt_and_is_no_reason_not_t
     assert (pool.deaths, deaths) == (1, [None])
 
 
-def test_an_idle_worker_s_death_leaves_the_other_s_work_alone(start, tmp_path):
+def test_worker_death_while_idle_leaves_other_worker_s_job_alone(start, tmp_path):
     pool = start(workers=2, timeout=SOON)
     pids = set()
     assert eventually(lambda: pids.add(pool.run("pid")) or len(pids) == 2)
@@ -145,7 +145,7 @@ def test_an_idle_worker_s_death_leaves_the_other_s_work_alone(start, tmp_path):
     assert answers == [busy]
 
 
-def test_a_replacement_that_fails_three_times_is_a_reason_not_to_be_ready(start):
+def test_unready_after_three_failed_replacements(start):
     pool = start(load_once)
     with pytest.raises(WorkerDied):
         pool.run("crash")
@@ -159,7 +159,7 @@ def test_a_replacement_that_fails_three_times_is_a_reason_not_to_be_ready(start)
 @pytest.mark.parametrize(
     ("load", "why"), [(load_nothing, "model.dat: does not load"), (load_and_die, "ended with exit code -9")]
 )
-def test_workers_that_do_not_load_are_the_reason_why_nothing_is_ready(start, load, why):
+def test_unready_names_why_workers_do_not_load(start, load, why):
     pool = start(load)
 
     assert eventually(lambda: pool.failures > 0)
@@ -167,7 +167,7 @@ def test_workers_that_do_not_load_are_the_reason_why_nothing_is_ready(start, loa
     assert why in pool.unready()
 
 
-def test_a_missing_model_is_told_and_the_pool_recovers_when_it_appears(start, tmp_path):
+def test_unready_names_missing_model_until_it_appears(start, tmp_path):
     model = tmp_path / "model.dat"
 
     def build():
@@ -184,7 +184,7 @@ def test_a_missing_model_is_told_and_the_pool_recovers_when_it_appears(start, tm
     assert pool.unready() is None
 
 
-def test_a_stop_does_not_wait_for_models_that_load(start, tmp_path):
+def test_stop_does_not_wait_for_loading(start, tmp_path):
     pool = start(load_without_end)
     assert eventually((tmp_path / "model.dat").exists)
 
@@ -196,7 +196,7 @@ def test_a_stop_does_not_wait_for_models_that_load(start, tmp_path):
 
 
 @pytest.mark.parametrize("leave", [ModelPool.stop_waiting, ModelPool.stop])
-def test_whoever_waits_for_models_is_let_go(start, leave):
+def test_wait_ready_ends_when_pool_stops(start, leave):
     pool = start(load_without_end)
     waiting = threading.Thread(target=pool.wait_ready)
     waiting.start()
@@ -207,7 +207,7 @@ def test_whoever_waits_for_models_is_let_go(start, leave):
     assert not waiting.is_alive()
 
 
-def test_a_drain_waits_for_no_second_pool(start):
+def test_run_after_stop_waiting_does_not_wait_for_replacement(start):
     pool = start()
     os.kill(pool.run("pid"), signal.SIGKILL)
     pool.stop_waiting()
@@ -216,7 +216,7 @@ def test_a_drain_waits_for_no_second_pool(start):
         pool.run("pid")
 
 
-def test_a_stop_ends_a_job_in_work(start, tmp_path):
+def test_stop_ends_running_job(start, tmp_path):
     pool = start()
     refused = []
 
@@ -249,7 +249,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("job", ["pid", "hang"])
-def test_workers_end_with_the_service_however_it_dies(tmp_path, job):
+def test_workers_end_when_service_dies(tmp_path, job):
     """At work or idle: nothing is left that holds memory, or writes."""
     script = tmp_path / "service.py"
     script.write_text(SERVICE.replace("sys.argv[1]", repr(job)) + "    sys.stdin.read()\n")

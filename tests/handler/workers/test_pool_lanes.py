@@ -48,7 +48,7 @@ class Queue:
         return self.notes.read_text().split()
 
 
-def test_photos_and_calls_take_turns_however_many_of_one_kind_wait(pool, tmp_path):
+def test_run_lanes_are_served_round_robin(pool, tmp_path):
     calls, queue = PoolLane(pool, SOON), Queue(pool, tmp_path)
     for number in range(3):
         queue.send(calls.run, f"call-{number}")
@@ -58,7 +58,7 @@ def test_photos_and_calls_take_turns_however_many_of_one_kind_wait(pool, tmp_pat
     assert queue.order() == ["call-0", "photo-0", "call-1", "photo-1", "call-2"]
 
 
-def test_a_job_waits_for_a_worker_no_longer_than_its_lane_is_patient_and_holds_nobody_up(pool, tmp_path):
+def test_run_lane_over_max_wait_is_unavailable_and_blocks_nobody(pool, tmp_path):
     queue = Queue(pool, tmp_path)
 
     with pytest.raises(PoolUnavailable, match=r"no worker was free for 0\.01 s"):

@@ -17,14 +17,14 @@ def served(round_robin, waiting):
         yield lane, ticket
 
 
-def test_lanes_take_turns_however_many_wait_in_one():
+def test_lanes_alternate_however_many_wait_in_one():
     round_robin = RoundRobin()
     waiting = [(lane, round_robin.join(lane)) for lane in "aaaab"]
 
     assert "".join(lane for lane, _ in served(round_robin, waiting)) == "abaaa"
 
 
-def test_whoever_had_the_last_turn_comes_after_the_others():
+def test_last_served_lane_comes_after_others():
     round_robin = RoundRobin()
     round_robin.served("a", round_robin.join("a"))
     waiting = [(lane, round_robin.join(lane)) for lane in "aabb"]
@@ -32,7 +32,7 @@ def test_whoever_had_the_last_turn_comes_after_the_others():
     assert "".join(lane for lane, _ in served(round_robin, waiting)) == "baba"
 
 
-def test_whoever_leaves_holds_nobody_up():
+def test_leave_lets_next_ticket_pass():
     round_robin = RoundRobin()
     first, second = round_robin.join("a"), round_robin.join("a")
 
@@ -41,12 +41,12 @@ def test_whoever_leaves_holds_nobody_up():
     assert round_robin.is_next(second)
 
 
-def test_where_nobody_waits_it_is_nobody_s_turn():
+def test_is_next_without_tickets_is_false():
     assert not RoundRobin().is_next(None)
 
 
 @given(st.lists(st.sampled_from("abc")))
-def test_within_a_lane_the_first_comes_first_and_no_lane_waits_longer_than_for_one_of_each_other(lanes):
+def test_order_is_fifo_within_lane_and_fair_between_lanes(lanes):
     round_robin = RoundRobin()
     waiting = [(lane, round_robin.join(lane)) for lane in lanes]
     order = list(served(round_robin, list(waiting)))

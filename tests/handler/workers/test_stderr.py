@@ -17,7 +17,7 @@ pump.join(10)
 """
 
 
-def test_what_is_printed_past_the_log_becomes_a_line_of_it():
+def test_stderr_output_becomes_log_line():
     ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
 
     lines = {line["event"]: line for line in map(json.loads, ended.stderr.splitlines())}
