@@ -1,4 +1,4 @@
-"""Puts in order what dead services left in the outbox: at the start, and again from time to time."""
+"""Cleans up what dead services left in the outbox: at the start, and regularly after it."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,7 +10,7 @@ from sources.stores.location import AnyStore
 
 
 class Recovery:
-    """Removes what dead services left behind, and announces the photos that they had in work.
+    """Removes what dead services left behind, and announces the photos that they had in progress.
 
     Attributes:
         conditional: `Outbox.conditional`; None for folders, and before the first `run`.
@@ -24,7 +24,7 @@ class Recovery:
         attempts: Attempts,
         announce: Callable[[Iterable[str]], None],
     ) -> None:
-        """`announce` gets the paths of photos that a dead service had in work, once per death."""
+        """`announce` gets the paths of photos that a dead service had in progress, once per death."""
         self._inbox, self._report_store, self._writer, self._attempts = inbox, report_store, writer, attempts
         self._announce = announce
         self._announced: set[str] = set()

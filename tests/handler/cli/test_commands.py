@@ -1,4 +1,4 @@
-"""The command line: what it says, and how it ends."""
+"""The command line: its output and exit codes."""
 
 import os
 import pty
@@ -37,7 +37,7 @@ def environ(tmp_path):
         ["doctor"],
     ],
 )
-def test_wrong_use_ends_with_2_and_the_usage(arguments, capsys):
+def test_main_with_wrong_arguments_prints_usage_and_exits_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
 
@@ -57,12 +57,12 @@ def test_wrong_use_ends_with_2_and_the_usage(arguments, capsys):
         (["--help"], False),
     ],
 )
-def test_in_lambda_the_image_s_command_means_the_function(arguments, wanted):
+def test_wants_function_only_in_lambda_with_its_command(arguments, wanted):
     assert wants_function(arguments, {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}) == wanted
     assert not wants_function(arguments, {})
 
 
-def test_help_names_every_command_the_exit_codes_and_the_settings(capsys):
+def test_help_names_commands_exit_codes_and_settings(capsys):
     with pytest.raises(SystemExit) as end:
         main(["--help"])
 
@@ -74,7 +74,7 @@ def test_help_names_every_command_the_exit_codes_and_the_settings(capsys):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_its_own_help(command, capsys):
+def test_help_of_each_command_has_usage_and_example(command, capsys):
     with pytest.raises(SystemExit) as end:
         parser().parse_args([command, "--help"])
 
@@ -83,7 +83,7 @@ def test_every_command_has_its_own_help(command, capsys):
     assert "\nExample: " in said
 
 
-def test_no_command_in_a_terminal_shows_every_command_with_an_example(environ):
+def test_no_command_in_a_terminal_prints_overview(environ):
     terminal, end = pty.openpty()
     alone = subprocess.run(
         [sys.executable, "-m", "handler"],
@@ -107,14 +107,14 @@ def test_no_command_in_a_terminal_shows_every_command_with_an_example(environ):
         )
 
 
-def test_no_command_without_a_terminal_is_wrong_use(environ):
+def test_no_command_without_a_terminal_prints_usage(environ):
     ended = run(environ=environ)
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("usage: facecraft")
 
 
-def test_the_command_runs_the_checkout_that_its_environment_lies_in(tmp_path):
+def test_facecraft_script_runs_the_checkout_of_its_environment(tmp_path):
     """`make install` puts it there. Folders of our names where it is called from are not the code."""
     folder, elsewhere = tmp_path / "check out" / ".venv" / "bin", tmp_path / "elsewhere"
     folder.mkdir(parents=True)
@@ -132,7 +132,7 @@ def test_the_command_runs_the_checkout_that_its_environment_lies_in(tmp_path):
         assert said == f"facecraft {__version__}\n"
 
 
-def test_make_install_puts_the_command_into_the_environment():
+def test_make_install_copies_the_facecraft_script():
     assert (Path(sys.prefix) / "bin" / "facecraft").read_bytes() == (ROOT / "docker" / "facecraft").read_bytes()
 
 
@@ -147,7 +147,7 @@ def test_version(capsys):
     "command",
     [["watch"], ["once", "in", "out"], ["check"], ["models", "list"], ["doctor", "a.jpg"], ["replay", "--all"]],
 )
-def test_settings_that_are_not_right_are_told_in_one_block(environ, command):
+def test_invalid_settings_are_listed_in_one_block(environ, command):
     folders = {"FACECRAFT_INBOX": "/in", "FACECRAFT_OUTBOX": "/out"}
     ended = run(*command, environ=environ | folders | {"FACECRAFT_WIDHT": "3", "FACECRAFT_PORT": "x"})
 
@@ -159,7 +159,7 @@ def test_settings_that_are_not_right_are_told_in_one_block(environ, command):
     assert "FACECRAFT_PORT: 'x' is not a whole number" in ended.stderr
 
 
-def test_watch_without_its_folders_says_how_to_name_them(environ):
+def test_watch_without_folders_names_both_settings(environ):
     ended = run("watch", environ=environ)
 
     assert ended.returncode == 2
@@ -179,7 +179,7 @@ QUEUE = {"FACECRAFT_SQS_QUEUE_URL": "http://queues.invalid:9324/photos"}
         ({"AWS_PROFILE": "nobody"}, "AWS_PROFILE", "for example AWS_PROFILE=default"),
     ],
 )
-def test_what_boto3_cannot_start_with_is_told_with_its_variable(environ, tmp_path, variables, variable, example):
+def test_watch_with_invalid_aws_settings_names_the_variable(environ, tmp_path, variables, variable, example):
     ours = {"FACECRAFT_INBOX": "s3://photos/in", "FACECRAFT_OUTBOX": str(tmp_path / "out"), "HOME": str(tmp_path)}
     without = {name: value for name, value in environ.items() if not name.startswith("AWS_")}
     ended = run("watch", environ=without | ours | variables)
@@ -191,7 +191,7 @@ def test_what_boto3_cannot_start_with_is_told_with_its_variable(environ, tmp_pat
     assert "Traceback" not in ended.stderr
 
 
-def test_watch_on_an_address_that_is_not_ours_says_which_setting(environ, tmp_path):
+def test_watch_on_a_foreign_address_names_the_setting(environ, tmp_path):
     folders = {"FACECRAFT_INBOX": str(tmp_path / "in"), "FACECRAFT_OUTBOX": str(tmp_path / "out")}
     ended = run("watch", environ=environ | folders | {"FACECRAFT_HOST": "203.0.113.7"})
 
@@ -200,7 +200,7 @@ def test_watch_on_an_address_that_is_not_ours_says_which_setting(environ, tmp_pa
     assert "Traceback" not in ended.stderr
 
 
-def test_check_names_the_fault_and_its_fix(environ):
+def test_check_with_missing_models_names_error_and_fix(environ):
     ended = run("check", environ=environ | {"FACECRAFT_DEBUG": "1"})
 
     assert ended.returncode == 1
@@ -209,7 +209,7 @@ def test_check_names_the_fault_and_its_fix(environ):
     assert ended.stderr == "note: FACECRAFT_DEBUG has no effect: the HTTP API it belonged to is not built\n"
 
 
-def test_check_of_a_damaged_model_names_its_sum_or_size(environ, tmp_path, models):
+def test_check_with_damaged_model_names_its_size(environ, tmp_path, models):
     folder = tmp_path / "none"
     folder.mkdir()
     (folder / "shape_predictor_68_face_landmarks.dat").write_bytes(b"not a model")
@@ -241,7 +241,7 @@ def test_check_with_replaced_and_unavailable_models_names_each_with_its_fix(tmp_
     ]
 
 
-def test_check_with_models_that_the_settings_choose_does_not_warn_of_them(tmp_path, models_dir):
+def test_check_with_models_chosen_by_settings_does_not_warn(tmp_path, models_dir):
     files = ("shape_predictor_5_face_landmarks.dat", "mmod_human_face_detector.dat", "u2net.onnx")
     ours = {"FACECRAFT_LANDMARKS": "5", "FACECRAFT_RESTORE": "off"}
     ended = run("check", environ=_models(tmp_path, models_dir, *files) | ours)
@@ -253,7 +253,7 @@ def test_check_with_models_that_the_settings_choose_does_not_warn_of_them(tmp_pa
     ]
 
 
-def test_models_list_shows_what_is_missing(environ):
+def test_models_list_shows_missing_models(environ):
     ended = run("models", "list", "u2net", "mmod", environ=environ)
 
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -262,7 +262,7 @@ def test_models_list_shows_what_is_missing(environ):
     assert [(row.split()[0], row.split()[3]) for row in rows] == [("u2net", "missing"), ("mmod", "missing")]
 
 
-def test_an_unknown_model_is_told_with_the_known_names(environ):
+def test_models_with_unknown_name_lists_the_models(environ):
     ended = run("models", "verify", "u3net", environ=environ)
 
     assert ended.returncode == 2

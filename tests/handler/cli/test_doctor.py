@@ -1,4 +1,4 @@
-"""What the doctor says of files in real folders; only the model workers are played."""
+"""The verdicts of doctor on files in real folders; only the model workers are faked."""
 
 import os
 import shutil
@@ -42,20 +42,20 @@ def say(desk, file, **variables):
     return Doctor(settings).examine(str(file))
 
 
-def test_a_new_photo_will_be_processed(desk):
+def test_doctor_new_photo_will_be_processed(desk):
     desk.photo("sales/anna.jpg", PHOTO)
 
     assert say(desk, desk.inbox.root / "sales/anna.jpg") == Verdict(True, "will be processed")
 
 
-def test_without_a_service_it_says_what_it_waits_for(desk):
+def test_doctor_without_a_service_says_that_none_is_running(desk):
     desk.photo("anna.jpg", PHOTO)
     end(desk)
 
     assert say(desk, "anna.jpg") == Verdict(True, "will be processed when a service runs: none is running")
 
 
-def test_a_file_may_be_named_from_here_from_the_inbox_or_through_a_link(desk, monkeypatch, tmp_path):
+def test_doctor_accepts_paths_from_here_from_the_inbox_and_through_links(desk, monkeypatch, tmp_path):
     desk.photo("sales/anna.jpg", PHOTO)
     (tmp_path / "link").symlink_to(desk.inbox.root)
     monkeypatch.chdir(desk.inbox.root / "sales")
@@ -78,7 +78,7 @@ def test_a_file_may_be_named_from_here_from_the_inbox_or_through_a_link(desk, mo
         ("anna.jpg.sb-25bf0640-ALVVPA/anna.jpg", "temporary folder (*.sb-*)"),
     ],
 )
-def test_an_ignored_name_is_told_with_its_pattern(desk, path, why):
+def test_doctor_ignored_name_shows_the_pattern(desk, path, why):
     desk.photo(path, PHOTO)
 
     assert say(desk, path) == Verdict(False, f"is ignored: {why}")
@@ -94,7 +94,7 @@ def test_an_ignored_name_is_told_with_its_pattern(desk, path, why):
         (lambda place: place.symlink_to("nothing"), "a link that leads to nothing"),
     ],
 )
-def test_what_is_no_file_is_told_as_what_it_is(desk, make, kind):
+def test_doctor_non_file_is_ignored_with_its_kind(desk, make, kind):
     make(desk.inbox.root / "anna.jpg")
 
     assert say(desk, "anna.jpg") == Verdict(False, f"is ignored: it is {kind}")
@@ -124,7 +124,7 @@ def test_doctor_follows_a_linked_inbox(desk, tmp_path):
     assert Doctor(settings).examine(str(desk.inbox.root / "anna.jpg")).ok
 
 
-def test_a_socket_is_told_as_what_it_is(desk, monkeypatch):
+def test_doctor_socket_is_ignored_with_its_kind(desk, monkeypatch):
     monkeypatch.chdir(desk.inbox.root)  # its path must be short
     with closing(socket.socket(socket.AF_UNIX)) as server:
         server.bind("anna.jpg")
@@ -132,7 +132,7 @@ def test_a_socket_is_told_as_what_it_is(desk, monkeypatch):
     assert say(desk, "anna.jpg") == Verdict(False, "is ignored: it is a socket")
 
 
-def test_what_lies_elsewhere_or_nowhere(desk, tmp_path):
+def test_doctor_file_outside_the_inbox_or_missing(desk, tmp_path):
     (tmp_path / "anna.jpg").write_bytes(PHOTO)
 
     assert "is outside the inbox" in say(desk, tmp_path / "anna.jpg").text
@@ -141,7 +141,7 @@ def test_what_lies_elsewhere_or_nowhere(desk, tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["in", "out"])
-def test_a_folder_that_is_not_mounted_is_the_reason(desk, folder, tmp_path):
+def test_doctor_with_missing_folder_names_it(desk, folder, tmp_path):
     desk.photo("anna.jpg", PHOTO)
     (tmp_path / folder).rename(tmp_path / "away")
 
@@ -149,7 +149,7 @@ def test_a_folder_that_is_not_mounted_is_the_reason(desk, folder, tmp_path):
     assert verdict == Verdict(False, f"{tmp_path / folder} does not exist; mount or create it")
 
 
-def test_a_file_that_is_still_written_is_waited_for(desk):
+def test_doctor_incomplete_file_waits_for_the_settle_time(desk):
     desk.photo("anna.jpg", PHOTO[:-500])
 
     assert say(desk, "anna.jpg", SETTLE_SECONDS="3600") == Verdict(
@@ -168,14 +168,14 @@ def test_a_file_that_is_still_written_is_waited_for(desk):
         ((BAD_INPUTS / "gen_bomb_declared_60000x60000.png").read_bytes(), "too_large"),
     ],
 )
-def test_what_can_be_told_from_the_bytes_is_told_before_any_work(desk, data, reason):
+def test_doctor_bad_bytes_will_be_rejected(desk, data, reason):
     desk.photo("anna.jpg", data)
 
     verdict = say(desk, "anna.jpg", MAX_UPLOAD_SIZE_MB="1")
     assert (verdict.ok, verdict.text.split(": ")[:2]) == (False, ["will be rejected", reason])
 
 
-def test_a_portrait_that_came_back_and_a_wrong_sidecar_will_be_rejected(desk):
+def test_doctor_own_output_and_invalid_sidecar_will_be_rejected(desk):
     desk.run(desk.photo("anna.jpg", PHOTO))
     shutil.copy(desk.outbox.root / "anna.png", desk.inbox.root / "back.png")
     desk.photo("otto.jpg.toml", b"width = 'wide'")
@@ -185,7 +185,7 @@ def test_a_portrait_that_came_back_and_a_wrong_sidecar_will_be_rejected(desk):
     assert "the sidecar says width: 'wide' is not a whole number" in say(desk, "otto.jpg").text
 
 
-def test_a_done_photo_is_told_with_its_report_and_whether_its_options_still_hold(desk):
+def test_doctor_done_photo_shows_report_and_changed_options(desk):
     desk.run(desk.photo("sales/anna.jpg", PHOTO))
     report = desk.outbox.root / "reports/sales/anna.jpg.json"
 
@@ -198,14 +198,14 @@ def test_a_done_photo_is_told_with_its_report_and_whether_its_options_still_hold
 
 
 @pytest.mark.parametrize(("after", "said"), [("move", "was moved to originals/anna.jpg"), ("delete", "gone")])
-def test_a_photo_that_was_taken_out_is_done(desk, after, said):
+def test_doctor_moved_or_deleted_photo_is_done(desk, after, said):
     desk.service(after=after)(desk.photo("anna.jpg", PHOTO))
 
     verdict = say(desk, desk.inbox.root / "anna.jpg")
     assert (verdict.ok, verdict.text.partition("; see ")[0]) == (True, f"is done and {said}")
 
 
-def test_a_rejected_photo_is_told_with_what_to_do(desk):
+def test_doctor_rejected_photo_shows_hint_report_and_command(desk):
     desk.run(desk.photo("my cat.jpg", PHOTO), refused)
 
     verdict = say(desk, "my cat.jpg")
@@ -216,13 +216,13 @@ def test_a_rejected_photo_is_told_with_what_to_do(desk):
     )
 
 
-def test_a_blocked_name_is_told(desk):
+def test_doctor_blocked_name_was_rejected(desk):
     desk.run(desk.photo("anna.jpg", PHOTO), lambda job: refused(job, "name_blocked"))
 
     assert say(desk, "anna.jpg").text.startswith("was rejected: name_blocked: Something that is not a result lies")
 
 
-def test_failures_are_told_with_the_attempts_that_are_left(desk):
+def test_doctor_failed_attempts_are_counted(desk):
     anna = desk.photo("anna.jpg", PHOTO)
     said = []
     for _ in range(MAX_ATTEMPTS):
@@ -236,7 +236,7 @@ def test_failures_are_told_with_the_attempts_that_are_left(desk):
     assert say(desk, "anna.jpg", MAX_ATTEMPTS="5").text.startswith("failed, attempt 3 of 5")
 
 
-def test_attempts_that_are_used_up_will_be_reported(desk):
+def test_doctor_used_up_attempts_will_be_reported(desk):
     anna = desk.photo("anna.jpg", PHOTO)
     for _ in range(2):
         desk.run(anna, DIED)
@@ -246,7 +246,7 @@ def test_attempts_that_are_used_up_will_be_reported(desk):
     )
 
 
-def test_what_is_in_work_and_what_a_dead_service_had_in_work(desk):
+def test_doctor_photo_in_progress_and_after_a_death(desk):
     desk.photo("anna.jpg", PHOTO)
     desk.process.attempts.begin("anna.jpg")
     assert say(desk, "anna.jpg") == Verdict(True, "is being processed, attempt 1 of 3")
@@ -256,7 +256,7 @@ def test_what_is_in_work_and_what_a_dead_service_had_in_work(desk):
     assert (verdict.ok, verdict.text.partition(",")[0]) == (True, "was being processed when a service died")
 
 
-def test_a_new_version_and_a_replayed_photo_will_be_processed(desk):
+def test_doctor_new_version_and_replayed_photo_will_be_processed(desk):
     for path in ("anna.jpg", "cat.jpg"):
         desk.run(desk.photo(path, PHOTO), refused)
     desk.photo("anna.jpg", PHOTO + b"\0")
@@ -268,7 +268,7 @@ def test_a_new_version_and_a_replayed_photo_will_be_processed(desk):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="this user reads everything")
-def test_a_photo_that_may_not_be_read_will_fail(desk):
+def test_doctor_unreadable_photo_will_fail(desk):
     desk.photo("anna.jpg", PHOTO)
     (desk.inbox.root / "anna.jpg").chmod(0)
 
@@ -276,7 +276,7 @@ def test_a_photo_that_may_not_be_read_will_fail(desk):
     assert (verdict.ok, verdict.text.split(": ")[:2]) == (False, ["will fail", "unreadable"])
 
 
-def test_a_sidecar_that_cannot_be_read_will_fail_and_has_failed(desk):
+def test_doctor_unreadable_sidecar_will_fail_then_has_failed(desk):
     anna = desk.photo("anna.jpg", PHOTO)
     (desk.inbox.root / "anna.jpg.toml").mkdir()
     assert say(desk, "anna.jpg").text.startswith("will fail: unreadable: ")
@@ -291,7 +291,7 @@ def everything(folder):
     return {path: (path.lstat().st_mtime_ns, path.lstat().st_ctime_ns) for path in (folder, *folder.rglob("*"))}
 
 
-def test_it_writes_nothing(desk, tmp_path):
+def test_doctor_writes_nothing(desk, tmp_path):
     desk.run(desk.photo("anna.jpg", PHOTO))
     desk.photo("new.jpg", PHOTO)
     before = everything(tmp_path)
@@ -302,7 +302,7 @@ def test_it_writes_nothing(desk, tmp_path):
     assert everything(tmp_path) == before
 
 
-def test_it_loads_no_models_library():
+def test_doctor_imports_no_model_library():
     heavy = {"torch", "rembg", "onnxruntime", "cv2", "dlib", "numba", "scipy", "pymatting"}
     code = "import sys, handler.cli.doctor; print(*sys.modules)"
     root = Path(__file__).parents[3]
@@ -312,7 +312,7 @@ def test_it_loads_no_models_library():
     assert heavy & set(loaded.split()) == set()
 
 
-def test_the_command_says_one_line_a_file_and_whether_all_is_well(desk, tmp_path):
+def test_doctor_command_prints_one_line_per_file_and_exit_code(desk, tmp_path):
     desk.photo("anna.jpg", PHOTO)
     desk.photo("an\nna.jpg.part", PHOTO)
     end(desk)

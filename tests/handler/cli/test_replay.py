@@ -1,4 +1,4 @@
-"""Settled photos that are put back to work, in real folders; only the model workers are played."""
+"""Replay of processed photos in real folders; only the model workers are faked."""
 
 import queue
 from dataclasses import replace
@@ -68,17 +68,17 @@ def is_work(desk):
         (Selection(name="anna.jpg"), []),
     ],
 )
-def test_photos_are_chosen_by_name_reason_and_outcome_and_done_ones_only_if_asked_for(settled, selection, expected):
+def test_replay_selects_by_name_reason_and_outcome(settled, selection, expected):
     assert paths(settled, selection) == expected
 
 
-def test_a_name_with_a_pattern_s_letters_is_found_as_it_is(desk):
+def test_replay_name_with_pattern_characters_matches_literally(desk):
     desk.run(desk.photo("a[1].jpg"), refused)
 
     assert paths(desk, Selection(name="a[1].jpg")) == ["a[1].jpg"]
 
 
-def test_what_is_put_back_is_work_and_gets_a_new_report_without_the_mark(settled):
+def test_replay_makes_photo_work_and_new_report_has_no_mark(settled):
     assert replayed(settled, Selection(name="cat.jpg")) == [Replayed("sales/cat.jpg", "replay", "no_face_detected")]
     assert "sales/cat.jpg" in is_work(settled)
 
@@ -89,7 +89,7 @@ def test_what_is_put_back_is_work_and_gets_a_new_report_without_the_mark(settled
     assert settled.run(settled.photo("sales/cat.jpg")) == Skipped()
 
 
-def test_a_failed_photo_gets_all_its_attempts_again_whatever_a_crash_left_behind(settled):
+def test_replay_of_failed_photo_resets_attempts(settled):
     for _ in range(MAX_ATTEMPTS):
         settled.process.attempts.failed("sales/crash.jpg", "left behind")
 
@@ -100,7 +100,7 @@ def test_a_failed_photo_gets_all_its_attempts_again_whatever_a_crash_left_behind
     assert settled.report("sales/crash.jpg")["attempt"] == 1
 
 
-def test_report_and_portraits_stand_until_the_next_ones_do(settled):
+def test_replay_keeps_report_and_portraits_until_replaced(settled):
     before, images = settled.report("anna.jpg"), settled.images()
 
     replayed(settled, Selection(frozenset({"done"})))
@@ -112,7 +112,7 @@ def test_report_and_portraits_stand_until_the_next_ones_do(settled):
     assert settled.images() == ["anna-1.jpg", "anna-1.png", "anna-2.jpg", "anna-2.png"]
 
 
-def test_a_photo_that_is_gone_is_left_with_its_report(settled):
+def test_replay_of_missing_photo_leaves_its_report(settled):
     before = settled.outbox.read(report_path("dog.jpg")).data
     (settled.inbox.root / "dog.jpg").unlink()
 
@@ -120,7 +120,7 @@ def test_a_photo_that_is_gone_is_left_with_its_report(settled):
     assert settled.outbox.read(report_path("dog.jpg")).data == before
 
 
-def test_a_moved_photo_is_done_again_when_it_is_copied_back(desk):
+def test_replay_of_moved_photo_waits_until_copied_back(desk):
     process = desk.service(after="move")
     anna = desk.photo("anna.jpg")
     process(anna)
@@ -133,14 +133,14 @@ def test_a_moved_photo_is_done_again_when_it_is_copied_back(desk):
     assert list(desk.inbox.list()) == []
 
 
-def test_what_a_service_works_on_is_left_to_it(settled):
+def test_replay_of_photo_in_progress_leaves_it(settled):
     settled.process.attempts.begin("dog.jpg")
 
     assert replayed(settled, Selection(name="dog.jpg")) == [Replayed("dog.jpg", "left", "a service works on it now")]
     assert "replay" not in settled.report("dog.jpg")
 
 
-def test_what_was_settled_anew_meanwhile_is_left(settled):
+def test_replay_of_photo_just_processed_leaves_it(settled):
     class Overtaken(Attempts):
         def done(self, path):
             settled.process.report_store.restamp(path, 1)
@@ -153,7 +153,7 @@ def test_what_was_settled_anew_meanwhile_is_left(settled):
     assert "replay" not in settled.report("dog.jpg")
 
 
-def test_by_recipe_only_photos_whose_options_have_changed(settled):
+def test_replay_by_recipe_selects_only_changed_options(settled):
     settled.photo("anna.jpg.toml", b"width = 900")
 
     assert paths(settled, Selection(ALL, recipe=True)) == ["anna.jpg"]
@@ -162,7 +162,7 @@ def test_by_recipe_only_photos_whose_options_have_changed(settled):
     assert paths(settled, Selection(frozenset({"done"}), recipe=True), DEFAULT_WIDTH="700") == []
 
 
-def test_a_running_service_notices_by_itself(desk):
+def test_replay_is_noticed_by_a_running_service(desk):
     settled, process = queue.Queue(), replace(desk.process, pool=FakePool(refused))
 
     class Told:
@@ -202,7 +202,7 @@ def environ(settled, monkeypatch):
         service.close()
 
 
-def test_the_command_says_what_it_does_and_how_many(environ, capsys):
+def test_replay_command_prints_each_photo_and_counts(environ, capsys):
     assert main(["replay", "--all"]) == commands.OK
 
     assert capsys.readouterr().out.splitlines() == [
@@ -214,7 +214,7 @@ def test_the_command_says_what_it_does_and_how_many(environ, capsys):
     ]
 
 
-def test_the_command_takes_done_photos_by_recipe_or_outcome(environ, monkeypatch, capsys):
+def test_replay_command_takes_done_photos_by_recipe_or_outcome(environ, monkeypatch, capsys):
     main(["replay", "--outcome", "done"])
     assert "replay    anna.jpg: done" in capsys.readouterr().out
     monkeypatch.setenv("FACECRAFT_DEFAULT_WIDTH", "700")
@@ -223,13 +223,13 @@ def test_the_command_takes_done_photos_by_recipe_or_outcome(environ, monkeypatch
 
 
 @pytest.mark.parametrize("arguments", [["--name", "otto.jpg"], ["--name", "dog.jpg"]])
-def test_a_photo_that_was_not_put_back_is_no_good_end(environ, settled, arguments):
+def test_replay_command_with_photo_left_exits_with_1(environ, settled, arguments):
     (settled.inbox.root / "dog.jpg").unlink()
 
     assert main(["replay", *arguments]) == commands.NOT_ALL_DONE
 
 
-def test_without_an_outbox_nothing_is_done(environ, settled, capsys):
+def test_replay_without_outbox_exits_with_2(environ, settled, capsys):
     settled.outbox.root.rename(settled.outbox.root.with_name("away"))
 
     assert main(["replay", "--all"]) == commands.WRONG_USE
@@ -237,7 +237,7 @@ def test_without_an_outbox_nothing_is_done(environ, settled, capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["--reason", "ugly"], ["--outcome", "fine"]])
-def test_wrong_use_prints_the_usage_of_replay(environ, arguments, capsys):
+def test_replay_with_wrong_arguments_prints_its_usage(environ, arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(["replay", *arguments])
 

@@ -1,4 +1,4 @@
-"""What a process hears, whatever its main thread does."""
+"""Signals reach a process whatever its main thread does."""
 
 import signal
 import subprocess
@@ -22,7 +22,7 @@ threading.Event().wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_stops_and_the_second_ends_it_though_the_main_thread_is_never_woken(number):
+def test_signals_with_blocked_main_thread_first_stops_second_exits(number):
     with subprocess.Popen([sys.executable, "-c", DEAF], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)

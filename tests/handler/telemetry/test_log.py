@@ -18,7 +18,7 @@ def lines(stream):
     return [json.loads(line) for line in stream.getvalue().split("\n")[:-1]]
 
 
-def test_a_line_has_time_level_logger_event_and_the_extras(stream):
+def test_line_has_time_level_logger_event_and_extras(stream):
     logging.getLogger("facecraft.test").info("source.attached", extra={"source": "folder", "found": 3})
     (line,) = lines(stream)
     assert line.pop("time").endswith("+00:00")
@@ -31,7 +31,7 @@ def test_a_line_has_time_level_logger_event_and_the_extras(stream):
     }
 
 
-def test_an_exception_is_one_string_on_the_same_line(stream):
+def test_line_of_exception_has_traceback_as_one_string(stream):
     try:
         raise ValueError("two\nlines")
     except ValueError:
@@ -43,7 +43,7 @@ def test_an_exception_is_one_string_on_the_same_line(stream):
 
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.sampled_from(["\udcff", "a\nb\r\u2028", '"', "\x00"]))
-def test_any_name_stays_on_one_ascii_line_and_comes_back_whole(stream, name):
+def test_line_with_any_name_is_ascii_and_round_trips(stream, name):
     stream.truncate(stream.seek(0))
     logging.getLogger("facecraft.test").info("photo %s", name, extra={"uri": name})
     assert stream.getvalue().isascii()
@@ -51,7 +51,7 @@ def test_any_name_stays_on_one_ascii_line_and_comes_back_whole(stream, name):
     assert lines(stream)[0]["uri"] == name
 
 
-def test_values_that_json_lacks_are_told_as_text(stream):
+def test_line_with_values_that_json_lacks_has_text(stream):
     odd = {"a": float("nan"), "b": np.float64(1.5), "c": {1: {2}}, "d": b"x", "e": None, "level": "mine"}
     logging.getLogger("facecraft.test").info("odd", extra=odd)
     (line,) = lines(stream)
@@ -59,13 +59,13 @@ def test_values_that_json_lacks_are_told_as_text(stream):
     assert (line["level"], line["level_"]) == ("INFO", "mine")
 
 
-def test_libraries_speak_from_warning_on_only(stream):
+def test_libraries_log_from_warning(stream):
     logging.getLogger("PIL.PngImagePlugin").debug("STREAM IHDR")
     logging.getLogger("PIL.PngImagePlugin").warning("odd chunk")
     assert [line["event"] for line in lines(stream)] == ["odd chunk"]
 
 
-def test_python_warnings_become_lines(stream):
+def test_python_warning_is_logged(stream):
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(False)
@@ -74,14 +74,14 @@ def test_python_warnings_become_lines(stream):
     assert "old function" in lines(stream)[0]["event"]
 
 
-def test_the_level_is_respected(stream):
+def test_setup_with_level_hides_lower_levels(stream):
     log.setup("WARNING", stream)
     logging.getLogger("facecraft.test").info("hidden")
     log.photo_line(EVENT, "done")
     assert lines(stream) == []
 
 
-def test_a_photo_is_closed_with_one_line(stream):
+def test_photo_line_has_all_fields(stream):
     log.photo_line(EVENT, "rejected", reason="no_face_detected", stages_ms={"decode": np.float64(41.04)})
     (line,) = lines(stream)
     del line["time"]
@@ -98,13 +98,13 @@ def test_a_photo_is_closed_with_one_line(stream):
     }
 
 
-def test_the_level_of_the_closing_line_follows_the_outcome(stream):
+def test_photo_line_level_follows_outcome(stream):
     for outcome in ("done", "skipped", "retried", "failed"):
         log.photo_line(EVENT, outcome)
     assert [line["level"] for line in lines(stream)] == ["INFO", "INFO", "WARNING", "ERROR"]
 
 
-def test_a_tail_holds_what_is_logged_in_it_as_the_log_has_it(stream):
+def test_tail_collects_lines_of_its_context(stream):
     logging.getLogger("before").info("before")
     with log.Tail() as tail:
         logging.getLogger("facecraft.test").info("source.attached", extra={"source": "földer"})
@@ -114,7 +114,7 @@ def test_a_tail_holds_what_is_logged_in_it_as_the_log_has_it(stream):
     assert tail not in logging.getLogger().handlers
 
 
-def test_lines_name_the_request_that_they_belong_to_and_no_others(stream):
+def test_requested_adds_request_id_only_in_its_context(stream):
     with log.requested("id-1"):
         logging.getLogger("call").info("mine")
     logging.getLogger("call").info("nobody's")
@@ -122,7 +122,7 @@ def test_lines_name_the_request_that_they_belong_to_and_no_others(stream):
     assert [line.get("request_id") for line in lines(stream)] == ["id-1", None]
 
 
-def test_a_tail_is_the_last_4_kb(stream):
+def test_tail_keeps_the_last_4_kb(stream):
     with log.Tail() as tail:
         for number in range(100):
             logging.getLogger("long").info("%03d%s", number, "x" * 100)
@@ -131,7 +131,7 @@ def test_a_tail_is_the_last_4_kb(stream):
     assert stream.getvalue().endswith(tail.text())
 
 
-def test_a_tail_does_not_hear_other_threads(stream):
+def test_tail_omits_other_threads(stream):
     with log.Tail() as tail:
         other = threading.Thread(target=logging.getLogger("other").info, args=["other"])
         other.start()

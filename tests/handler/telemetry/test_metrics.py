@@ -14,7 +14,7 @@ def samples(metrics):
     return {(s.name, *sorted(s.labels.values())): s.value for family in families for s in family.samples}
 
 
-def test_series_of_a_source_start_at_zero():
+def test_series_start_at_zero():
     seen = samples(Metrics(["folder"]))
     assert seen["facecraft_events_received_total", "folder"] == 0
     outcomes = ("done", "skipped", "rejected", "failed", "retried")
@@ -23,7 +23,7 @@ def test_series_of_a_source_start_at_zero():
     assert not any("_created" in name for name, *_ in seen)
 
 
-def test_a_done_event_is_counted_timed_and_dated():
+def test_settled_done_counts_stages_and_last_success():
     metrics, before = Metrics(), time.time()
     metrics.received("folder")
     metrics.settled("folder", "done", {"decode": 41.0, "detect": 60.0})
@@ -34,7 +34,7 @@ def test_a_done_event_is_counted_timed_and_dated():
     assert seen["facecraft_last_success_timestamp_seconds", "folder"] >= before
 
 
-def test_what_is_not_done_is_no_success():
+def test_settled_other_than_done_is_no_success():
     metrics = Metrics()
     for outcome in ("skipped", "rejected", "failed", "retried"):
         metrics.settled("folder", outcome)
@@ -43,7 +43,7 @@ def test_what_is_not_done_is_no_success():
     assert seen["facecraft_events_total", "folder", "retried"] == 1
 
 
-def test_gauges_say_how_things_are_now():
+def test_gauges_show_the_last_values():
     metrics = Metrics()
     metrics.load(inflight=2, pending=17, calls=3)
     metrics.load(inflight=1, pending=0, calls=2)
@@ -56,7 +56,7 @@ def test_gauges_say_how_things_are_now():
     assert (seen["facecraft_queue_wait_seconds_count",], seen["facecraft_queue_wait_seconds_sum",]) == (1, 0)
 
 
-def test_calls_are_counted_by_their_end_and_timed_where_they_began():
+def test_called_counts_by_end_and_times_started_calls():
     metrics = Metrics()
     metrics.called("done", 0.5)
     metrics.called("throttled")
@@ -66,7 +66,7 @@ def test_calls_are_counted_by_their_end_and_timed_where_they_began():
     assert (seen["facecraft_invocation_seconds_count",], seen["facecraft_invocation_seconds_sum",]) == (1, 0.5)
 
 
-def test_counters_count():
+def test_count_increments_each_counter():
     metrics = Metrics()
     metrics.count("rescan_found", 3)
     metrics.count("watch_overflows")
@@ -77,7 +77,7 @@ def test_counters_count():
     assert [seen[f"facecraft_{name}_total",] for name in names] == [3, 1, 1, 1]
 
 
-def test_the_models_in_use_are_named_and_former_ones_forgotten():
+def test_models_loaded_replaces_former_models():
     metrics = Metrics()
     metrics.models_loaded(3.5, [card("u2net"), card("landmarks_68")])
     metrics.models_loaded(2.5, [card("u2net")])
@@ -87,7 +87,7 @@ def test_the_models_in_use_are_named_and_former_ones_forgotten():
     assert infos == [("facecraft_model_info", *sorted(("u2net", card("u2net").sha256, "Apache-2.0")))]
 
 
-def test_two_services_in_one_process_do_not_share_counters():
+def test_metrics_of_two_services_are_separate():
     one, other = Metrics(), Metrics()
     one.received("folder")
     assert samples(other)["facecraft_events_received_total", "folder"] == 0
