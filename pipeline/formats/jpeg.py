@@ -23,6 +23,7 @@ _SOF: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _SOF_SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
 _WITHOUT_LENGTH: Final = frozenset({0x01, 0xD8})
 _SOS, _DRI = 0xDA, 0xDD
+_METADATA: Final = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})  # APP0 and APP14 say how colours are coded
 _CHUNK: Final = 1 << 20
 
 
@@ -89,6 +90,25 @@ def jpeg_layout(data: bytes) -> JpegLayout:
         if len(markers) > MAX_SEGMENTS:
             break
     return JpegLayout(bytes(markers), bits, ended=False)
+
+
+def only_picture(data: bytes) -> bytes:
+    """The first picture with nothing but what decoding needs: no metadata, no bytes between segments, no padding."""
+    parts = [data[:2]]
+    markers = list(jpeg_markers(len(data), reader(data)))
+    for (code, offset), (_, following) in zip(markers, [*markers[1:], (EOI, len(data) + 2)], strict=True):
+        if code in _METADATA or code in _WITHOUT_LENGTH:
+            continue
+        end = offset if code == EOI else offset + max(2, int.from_bytes(data[offset : offset + 2], "big"))
+        parts += [b"\xff", bytes((code,)), data[offset:end]]
+        if code == _SOS:
+            parts.append(_without_padding(data[end : following - 2]))
+    return b"".join(parts)
+
+
+def _without_padding(scan: bytes) -> bytes:
+    kept = scan.rstrip(b"\0\xff")
+    return kept + b"\xff\0" if scan.startswith(b"\xff\0", len(kept)) else kept
 
 
 def has_end_mark(data: bytes) -> bool:

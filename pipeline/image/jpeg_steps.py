@@ -41,10 +41,11 @@ def has_lasting_step(pixels: Pixels, height: int, width: int) -> bool:
     pixels = pixels if pixels.ndim == 3 else np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
     if pixels.shape[0] < 3 * height or pixels.shape[1] < _MIN_ACROSS * width:
         return False
-    steps = _steps_at_block_rows(pixels, height, width)
-    return any(
-        _score(sign * step, least) > _SCORE for step, least in zip(steps, _LEAST_STEP, strict=True) for sign in (1, -1)
-    )
+    for step, least in zip(_steps_at_block_rows(pixels, height, width), _LEAST_STEP, strict=True):
+        threshold = max(least, _TIMES_MEDIAN * float(np.median(np.abs(step))))
+        if max(_score(step > threshold), _score(step < -threshold)) > _SCORE:
+            return True
+    return False
 
 
 def _steps_at_block_rows(pixels: Pixels, height: int, width: int) -> tuple[Values, Values, Values]:
@@ -71,10 +72,9 @@ def _channel(step: Values, around: Values, weights: Values) -> Values:
     return np.asarray((1.5 * step - around / 2) @ weights)
 
 
-def _score(step: Values, least: float) -> float:
+def _score(hit: NDArray[np.bool_]) -> float:
     """How much more often steps lie on the likeliest damage's path than on the rest of its two rows; at most 1."""
-    across = step.shape[1]
-    hit = step > max(least, _TIMES_MEDIAN * float(np.median(np.abs(step))))
+    across = hit.shape[1]
     until = np.cumsum(hit, axis=1, dtype=np.float32)
     left, right = until[:, :-1], until[:, -1:] - until[:, :-1]
     n = np.arange(1, across, dtype=np.float32)  # blocks to the left of the damage
