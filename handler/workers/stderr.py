@@ -1,4 +1,4 @@
-"""What native libraries print to file descriptor 2 (libtiff does) becomes log lines: each line of the log is JSON."""
+"""Turns what native libraries such as libtiff print to file descriptor 2 into log lines, so that every line is JSON."""
 
 import logging
 import os
@@ -9,14 +9,16 @@ from typing import Final
 from handler.telemetry import log
 
 _STDERR: Final = 2
-_LONGEST: Final = 2000
+_MAX_LENGTH: Final = 2000
 
 _log = logging.getLogger("facecraft.native")
 
 
 def as_log_lines() -> None:
-    """From now on, in this process: logs go to the stderr that there was, and what is printed past them goes through
-    them. What a crash prints last may be lost with it."""
+    """Redirect stderr of this process into its log, which goes to the former stderr.
+
+    What a crash prints last may be lost.
+    """
     level = logging.getLevelName(logging.getLogger().level)
     own = os.fdopen(os.dup(_STDERR), "w", buffering=1)
     source, target = os.pipe()
@@ -31,4 +33,4 @@ def _pump(source: int) -> None:
     with os.fdopen(source, errors="backslashreplace") as lines:
         for line in lines:
             if text := line.strip():
-                _log.warning("native.message", extra={"text": text[:_LONGEST]})
+                _log.warning("native.message", extra={"text": text[:_MAX_LENGTH]})

@@ -119,7 +119,7 @@ from handler.config.settings import LambdaSettings
 class Hanging:
     device = "cpu"
 
-    def work(self, job):
+    def handle(self, job):
         threading.Event().wait()
 
 environment = LambdaRuntime(LambdaSettings(), lambda _settings: Hanging())
