@@ -64,7 +64,7 @@ def _docstrings(function):
 ROOMS = {
     "pipeline": "reasons errors types recipe stopwatch models formats image face cutout tone restore pipeline",
     "sources": "backoff events memory filters notifications stores scanning folder bucket sqs merged",
-    "handler": "config telemetry models outbox workers processing serverless http service web cli aws __main__",
+    "handler": "config telemetry models outbox workers processing serverless http api service web cli aws __main__",
 }
 """The rooms of each package, in the one order in which they may import: what comes later knows what comes earlier."""
 MAY_IMPORT = {"pipeline": {"pipeline"}, "sources": {"sources"}, "handler": {"handler", "sources", "pipeline"}}
@@ -196,8 +196,9 @@ def test_broad_excepts_are_few_and_say_why():
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
     ]
-    assert {name for name, _ in caught} <= {"handler/processing/process.py", "handler/workers/child.py"}
-    assert len(caught) <= 4
+    api = {"handler/api/jobs.py", "handler/api/routes.py"}
+    assert {name for name, _ in caught} <= {"handler/processing/process.py", "handler/workers/child.py"} | api
+    assert len(caught) <= 6
 
 
 def test_the_changelog_has_a_place_for_this_version():

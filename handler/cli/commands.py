@@ -33,9 +33,10 @@ _log = logging.getLogger(__name__)
 def watch(make: Callable[[Settings], Service] = Service) -> int:
     """Runs the service until SIGTERM or SIGINT, then finishes the current photos. A second signal exits at once."""
     settings = load()
-    _prepare(settings, settings.log_level)
+    _prepare(settings, settings.least_level)
     service = make(settings)
-    server = ServerThread(make_app(service, service.events(), service.invoke()), settings.host, settings.port)
+    app = make_app(service, service.events(), service.invoke(), service.install_api)
+    server = ServerThread(app, settings.host, settings.port)
     server.start()
     stop = threading.Event()
     on_signals(stop.set)

@@ -53,6 +53,30 @@ def parse_source_names(value: object) -> object:
     return tuple(name for name in SOURCE_NAMES if name in words)
 
 
+def parse_origins(value: object) -> object:
+    """A comma-separated list of origins such as `https://www.example.com`, or `*` for all of them."""
+    if not isinstance(value, str):
+        return value
+    words = tuple(dict.fromkeys(word.strip().lower().rstrip("/") for word in value.split(",") if word.strip()))
+    wrong = [word for word in words if word != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s,*?#@]+", word)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is not an origin such as https://www.example.com, and not *")
+    if "*" in words and len(words) > 1:
+        raise ValueError("has * beside other origins; write * alone, or only the others")
+    return words
+
+
+def parse_hosts(value: object) -> object:
+    """A comma-separated list of host names or addresses, each with a port or without."""
+    if not isinstance(value, str):
+        return value
+    words = tuple(dict.fromkeys(word.strip().lower() for word in value.split(",") if word.strip()))
+    wrong = [word for word in words if not re.fullmatch(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", word)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is not a host such as hooks.example.com or 10.0.0.5:8080")
+    return words
+
+
 def _parse_presets(value: object) -> Presets:
     return load_presets(_parse_path(value)) if isinstance(value, str | Path) else built_in_presets()
 
@@ -116,6 +140,8 @@ Channel = Annotated[int, Field(ge=0, le=255)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Sources = Annotated[tuple[SourceName, ...], BeforeValidator(parse_source_names)]
 Hours = Annotated[float, Field(gt=0, le=876_000, allow_inf_nan=False)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(parse_origins)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(parse_hosts)]
 QueueUrl = Annotated[str, AfterValidator(_check_queue_url)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]
 Word = Annotated[SecretStr, AfterValidator(_check_word)]

@@ -16,22 +16,10 @@ from pipeline.recipe import OptionError, nearest, shown
 
 OLDER_NAMES: Final = MappingProxyType({"UPLOAD_DIR": "INBOX", "OUTPUT_DIR": "OUTBOX"})
 
-_NO_API: Final = "the HTTP API it belonged to is not built"
-WITHOUT_EFFECT: Final = MappingProxyType(
-    {
-        "BATCH_MAX_FILES": _NO_API,
-        "CORS_ORIGINS": _NO_API,
-        "DEBUG": _NO_API,
-    }
-)
-"""Variables of `djok/facecraft` that are accepted with a warning, and why they change nothing."""
-
 _SECRETS: Final = ("api_key", "webhook_token")
 """Fields whose value no message shows."""
 
-_VARIABLES: Final = tuple(
-    PREFIX + name for name in (*(field.upper() for field in Settings.model_fields), *OLDER_NAMES, *WITHOUT_EFFECT)
-)
+_VARIABLES: Final = tuple(PREFIX + name for name in (*(field.upper() for field in Settings.model_fields), *OLDER_NAMES))
 
 _KUBERNETES: Final = re.compile(r"FACECRAFT_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)")
 """What Kubernetes sets in every container of a namespace with a Service named `facecraft`; also FACECRAFT_PORT=tcp://..."""
@@ -126,9 +114,6 @@ def _load(
         raise SettingsError(faults + explained) from error
     if faults:
         raise SettingsError(faults)
-    settings._warnings = tuple(
-        f"{PREFIX}{name} has no effect: {why}" for name, why in WITHOUT_EFFECT.items() if PREFIX + name in variables
-    )
     return settings
 
 
@@ -160,7 +145,7 @@ def _by_field(variables: Mapping[str, str], arguments: Mapping[str, object]) -> 
                 f"{variable}={shown(value)} is the older name of {newer.name}={shown(newer.value)}; "
                 "remove one of the two, or leave it empty"
             )
-        elif name not in WITHOUT_EFFECT:
+        else:
             given.setdefault(field, _Given(variable, value))
     return given | {field: _Given(field, value) for field, value in arguments.items()}, faults
 
@@ -199,11 +184,7 @@ def all_settings() -> list[SettingHelp]:
         words = str(default).lower() if isinstance(default, bool) else str(default)
         current.append(SettingHelp(PREFIX + field.upper(), about.default or words, about.meaning))
     older = [SettingHelp(PREFIX + name, "", f"Older name of `{PREFIX}{new}`") for name, new in OLDER_NAMES.items()]
-    idle = [
-        SettingHelp(PREFIX + name, "", f"Accepted with a warning, without effect: {why}")
-        for name, why in WITHOUT_EFFECT.items()
-    ]
-    return current + older + idle
+    return current + older
 
 
 def settings_table() -> str:

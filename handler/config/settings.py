@@ -9,7 +9,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainValidator,
-    PrivateAttr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -22,9 +21,11 @@ from handler.config.fields import (
     Device,
     File,
     Host,
+    Hosts,
     Hours,
     Level,
     LocationValue,
+    Origins,
     PresetsFile,
     QueueUrl,
     Seconds,
@@ -92,9 +93,19 @@ _QUEUE = About(
 )
 _CLEANUP = About("Hours after which portraits are deleted; reports, photos and originals stay", "720", "(never)")
 _KEY = About(
-    "Key that calls to the Lambda-compatible endpoint must send as `X-API-Key`; without a key only loopback may call",
+    "Key that calls to the HTTP API and to the Lambda-compatible endpoint must send as `X-API-Key`; the API also takes "
+    "`Authorization: Bearer`. Without a key only loopback may call",
     "9Kc4tZ",
     "(none)",
+)
+_OPEN = About("Opens the HTTP API to everybody who reaches the port, without a key; nothing else is opened", "true")
+_CORS = About(
+    "Web pages that may use the HTTP API: comma-separated origins, or `*` for all",
+    "https://www.example.com",
+    "(none)",
+)
+_CALLBACKS = About(
+    "Hosts that `callback_url` may name, comma-separated, with a port or without", "hooks.example.com", "(none)"
 )
 _TOKEN = About(
     "Token that `POST /events` must send as `Authorization: Bearer ...`; required unless `HOST` is loopback",
@@ -139,9 +150,19 @@ class CommonSettings(BaseSettings):
     sqs_queue_url: Annotated[QueueUrl | None, _QUEUE] = None
     webhook_token: Annotated[Token | None, _TOKEN] = None
     max_concurrent_jobs: Annotated[
-        int, Field(ge=1, le=256), About("Calls to the Lambda-compatible endpoint that may run or wait at once", "4")
+        int,
+        Field(ge=1, le=256),
+        About("Jobs of the HTTP API, and calls to the Lambda-compatible endpoint, that may run or wait at once", "4"),
     ] = 4
     api_key: Annotated[Word | None, _KEY] = None
+    open: Annotated[bool, _OPEN] = False
+    cors_origins: Annotated[Origins, _CORS] = ()
+    batch_max_files: Annotated[int, Field(ge=1, le=1000), About("Most photos in one batch of the HTTP API", "50")] = 50
+    job_hours: Annotated[Hours, About("Hours after which a job of the HTTP API is deleted, with its images", "24")] = 24
+    callback_hosts: Annotated[Hosts, _CALLBACKS] = ()
+    debug: Annotated[bool, About("Log level DEBUG, and answers 500 of the HTTP API say what went wrong", "true")] = (
+        False
+    )
     after: Annotated[
         AfterAction,
         BeforeValidator(lower),
@@ -187,8 +208,6 @@ class CommonSettings(BaseSettings):
     default_max_size_kb: Annotated[int, _of("max_size_kb")] = DEFAULTS.recipe.max_size_kb
     default_dpi: Annotated[int, _of("dpi")] = DEFAULTS.recipe.dpi
 
-    _warnings: tuple[str, ...] = PrivateAttr(default=())
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -208,7 +227,12 @@ class CommonSettings(BaseSettings):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Lines for the log: settings that are set and have no effect."""
-        return self._warnings
+        return ()
+
+    @property
+    def least_level(self) -> str:
+        """The level of the log: that of `log_level`, or DEBUG with `debug`."""
+        return "DEBUG" if self.debug else self.log_level
 
     def recipe(self) -> ResolvedOptions:
         """The options of a photo without preset, metadata or sidecar."""
@@ -291,6 +315,11 @@ _WITHOUT_EFFECT_IN_LAMBDA: Final = (
     "webhook_token",
     "rescan_seconds",
     "settle_seconds",
+    "open",
+    "cors_origins",
+    "batch_max_files",
+    "job_hours",
+    "callback_hosts",
 )
 
 

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from handler import __version__
 from handler.http.events import EventsRoute
 from handler.http.invoke import InvokeRoute
 
@@ -38,6 +38,8 @@ class StatusSource(Protocol):
     def unready(self) -> list[str]:
         """Why no photo can be processed now, one sentence each; empty means ready."""
 
+    def models_loaded(self) -> bool: ...
+
     def status(self) -> dict[str, Any]: ...
 
     def metrics(self) -> tuple[bytes, str]:
@@ -49,7 +51,10 @@ class ServerError(Exception):
 
 
 def make_app(
-    service: StatusSource, events: EventsRoute | None = None, invoke: InvokeRoute | None = None
+    service: StatusSource,
+    events: EventsRoute | None = None,
+    invoke: InvokeRoute | None = None,
+    install: Callable[[web.Application], None] | None = None,
 ) -> web.Application:
     """The application with all its routes; errors are JSON too.
 
@@ -57,19 +62,18 @@ def make_app(
         service: Answers for health, readiness, status and metrics.
         events: Adds `POST /events`.
         invoke: Adds Lambda's Invoke path.
+        install: Adds further routes.
     """
     app = web.Application(client_max_size=_BODY_BYTES, middlewares=[_errors_as_json])
     app[_SERVICE] = service
     app.on_response_prepare.append(_set_headers)
-    routes = {"/": _index, "/health": _health, "/ready": _ready, "/status": _status, "/metrics": _metrics}
+    routes = {"/health": _health, "/ready": _ready, "/status": _status, "/metrics": _metrics}
     app.add_routes([web.get(path, handler) for path, handler in routes.items()])
     app.add_routes(events.routes() if events else [])
     app.add_routes(invoke.routes() if invoke else [])
+    if install:
+        install(app)
     return app
-
-
-async def _index(_: web.Request) -> web.Response:
-    return _json({"name": "facecraft", "version": __version__, "paths": _PATHS})
 
 
 async def _health(request: web.Request) -> web.Response:
@@ -78,8 +82,11 @@ async def _health(request: web.Request) -> web.Response:
 
 
 async def _ready(request: web.Request) -> web.Response:
-    reasons = request.app[_SERVICE].unready()
-    return _json({"ready": False, "reasons": reasons}, 503) if reasons else _json({"ready": True})
+    service = request.app[_SERVICE]
+    reasons, loaded = service.unready(), service.models_loaded()
+    if reasons:
+        return _json({"ready": False, "models_loaded": loaded, "reasons": reasons}, 503)
+    return _json({"ready": True, "models_loaded": loaded})
 
 
 async def _status(request: web.Request) -> web.Response:
@@ -96,14 +103,30 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
     try:
         return await handler(request)
     except web.HTTPException as error:
+        if error.status == HTTPStatus.NOT_FOUND and await _leads_on(request):
+            return web.Response(status=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": _stripped(request)})
         too_large = isinstance(error, web.HTTPRequestEntityTooLarge)
         hint = f"send at most {_BODY_BYTES:,} bytes" if too_large else f"GET one of {', '.join(_PATHS)}"
         kept = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return _json({"error": error.reason, "hint": hint}, error.status, kept)
+        return _json({"detail": error.reason, "error": error.reason, "hint": hint}, error.status, kept)
+
+
+async def _leads_on(request: web.Request) -> bool:
+    """Whether there is such a path without the slash at its end."""
+    if not request.path.endswith("/") or request.path == "/":
+        return False
+    found = await request.app.router.resolve(request.clone(rel_url=_stripped(request)))
+    return not isinstance(found.http_exception, web.HTTPNotFound)
+
+
+def _stripped(request: web.Request) -> str:
+    """The path without slashes at its end, with one at its beginning, so that it leads to no other host."""
+    path = "/" + request.rel_url.raw_path.strip("/")
+    return f"{path}?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else path
 
 
 async def _set_headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Server"] = "facecraft"
 

@@ -84,7 +84,7 @@ class Attempts:
 
     def __init__(self, outbox: Outbox, *, always_alone: bool = False) -> None:
         self._outbox, self._always_alone = outbox, always_alone
-        self._service = uuid.uuid4().hex
+        self.service = uuid.uuid4().hex
         self._lease: Lease | None = None
         self._leasing = threading.Lock()
         self._suspects: set[str] = set()
@@ -100,7 +100,7 @@ class Attempts:
 
     def begin(self, path: str, *, alone: bool = False) -> Attempt:
         """Mark the photo before it is processed. InWork while another living service has it in work."""
-        self._hold_lease()
+        self.hold_lease()
         if path in self._tidying:
             raise Conflict(f"images that {path!r} left are being removed")
         exclusive_until = time.monotonic() + _EXCLUSIVE_SECONDS
@@ -115,13 +115,13 @@ class Attempts:
                     raise Conflict(f"a service died while it worked on {marker.path!r}: it runs alone next")
                 marker, version = self._marker(path)
             marker = self._without_reported(marker)
-            self._write(replace(marker, service=self._service, alone=alone), version)
+            self._write(replace(marker, service=self.service, alone=alone), version)
         return Attempt(marker.attempts + 1, first=False, clean=False, exclusive_until=exclusive_until)
 
     def _mark_first(self, path: str, *, alone: bool) -> bool:
         """Whether there was no marker. Written without reading first: mostly there is none, and each request costs."""
         try:
-            self._write(Marker(path, service=self._service, alone=alone), None)
+            self._write(Marker(path, service=self.service, alone=alone), None)
         except Conflict:
             self._marked.discard(path)
             return False
@@ -133,9 +133,9 @@ class Attempts:
 
     def _was_left(self, marker: Marker) -> bool:
         """Whether a dead service had it in work. InWork if that service is alive."""
-        if marker.service in (None, self._service):
+        if marker.service in (None, self.service):
             return False
-        if self._is_alive(marker.service):
+        if self.is_alive(marker.service):
             raise InWork(f"another service works on {marker.path!r}")
         return True
 
@@ -167,7 +167,7 @@ class Attempts:
     def reporting(self, path: str, replaces: str | None) -> None:
         """The attempts are used up, and a report that says so is about to replace this version."""
         marker, version = self._marker(path)
-        self._write(replace(marker, service=self._service, alone=False, replaces=replaces or ""), version)
+        self._write(replace(marker, service=self.service, alone=False, replaces=replaces or ""), version)
 
     def publishing(self, path: str) -> None:
         """Note that images are about to be written that no report names yet."""
@@ -176,9 +176,9 @@ class Attempts:
     def release(self, path: str, tidy: Callable[[str], object] = lambda _path: None) -> None:
         """Give the photo back without counting an attempt. `tidy` removes the images that no report names."""
         marker, version = self._read(attempt_path(path))
-        if path in self._unreported and (marker is None or marker.service == self._service):
+        if path in self._unreported and (marker is None or marker.service == self.service):
             tidy(path)
-        if marker is None or marker.service != self._service:
+        if marker is None or marker.service != self.service:
             self._forget(path)
             return
         if marker.attempts:
@@ -192,7 +192,7 @@ class Attempts:
         """The report is written, but the photo was replaced meanwhile: it has no attempts yet, and should this service
         die before it begins, the photo is a suspect."""
         _, version = self._marker(path)
-        self._write(Marker(path, service=self._service), version)
+        self._write(Marker(path, service=self.service), version)
         self._unreported.discard(path)
 
     def done(self, path: str) -> None:
@@ -204,11 +204,11 @@ class Attempts:
     def find(self, path: str) -> tuple[Marker | None, bool]:
         """The photo's marker, and whether a living service has it in work. Writes nothing."""
         marker, _ = self._read(attempt_path(path))
-        return marker, marker is not None and self._is_alive(marker.service)
+        return marker, marker is not None and self.is_alive(marker.service)
 
     def services(self) -> int:
         """How many services are alive on this outbox, as far as its leases tell. Writes nothing."""
-        return sum(self._is_alive(name.removesuffix(".lock")) for name in self._outbox.stamps(SERVICES))
+        return sum(self.is_alive(name.removesuffix(".lock")) for name in self._outbox.stamps(SERVICES))
 
     def is_suspect(self, path: str) -> bool:
         """Whether it was in work when a service died, so that it has to run alone."""
@@ -224,10 +224,10 @@ class Attempts:
             is_work: Whether the photo exists and has no report on its present content.
             tidy: Removes the photo's images that no report names.
         """
-        self._hold_lease()
+        self.hold_lease()
         for name in self._outbox.stamps(ATTEMPTS):
             marker, version = self._read(f"{ATTEMPTS}/{name}")
-            if marker is None or marker.service == self._service or self._is_alive(marker.service):
+            if marker is None or marker.service == self.service or self.is_alive(marker.service):
                 continue
             with suppress(Conflict):  # a living service has taken it meanwhile
                 if _is_over(is_work, marker.path):
@@ -241,7 +241,7 @@ class Attempts:
         """Take the photo, so that neither this service nor another works on it meanwhile, and tidy up after it."""
         self._tidying.add(marker.path)
         try:
-            self._write(replace(marker, service=self._service, alone=False), version)
+            self._write(replace(marker, service=self.service, alone=False), version)
             tidy(marker.path)
             self.done(marker.path)
         finally:
@@ -255,19 +255,19 @@ class Attempts:
             )
         self._suspects.add(marker.path)
 
-    def _hold_lease(self) -> None:
+    def hold_lease(self) -> None:
         """Take this service's lease, or renew it, in case someone emptied the outbox."""
         with self._leasing:
             if self._lease is None:
-                self._lease = self._outbox.lease(_lease_path(self._service))
+                self._lease = self._outbox.lease(_lease_path(self.service))
             self._lease.renew()
 
-    def _is_alive(self, service: str | None) -> bool:
+    def is_alive(self, service: str | None) -> bool:
         return service is not None and self._outbox.is_leased(_lease_path(service))
 
     def _remove_expired_leases(self) -> None:
         for name in self._outbox.stamps(SERVICES):
-            if name != f"{self._service}.lock":
+            if name != f"{self.service}.lock":
                 self._outbox.remove_expired(f"{SERVICES}/{name}")
 
     def _marker(self, path: str) -> tuple[Marker, str | None]:

@@ -16,6 +16,9 @@ MAX_PATH: Final = 800
 ATTEMPTS: Final = ".facecraft/attempts"
 """The folder of the attempts' markers."""
 
+JOBS: Final = "jobs"
+"""The folder of the HTTP API's jobs."""
+
 INVOCATIONS: Final = "invocations"
 """The folder of images that the answers of direct calls cannot hold."""
 
@@ -26,7 +29,7 @@ _LOOKS_NUL: Final = re.compile(r"%(?=(25)*00)")
 _LOOKS_SHORTENED: Final = re.compile(r"~[0-9a-f]{16}\Z")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_ ()+-][A-Za-z0-9_. ()+-]{0,150}")
 _LOOKS_REPORT: Final = re.compile(r"\.json%*\Z")
-_OUR_FOLDERS: Final = frozenset({"reports", "originals", INVOCATIONS, ".facecraft"})
+_OUR_FOLDERS: Final = frozenset({"reports", "originals", INVOCATIONS, JOBS, ".facecraft"})
 
 
 def safe_path(path: str) -> str:

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Final
 
 from handler.outbox.attempts import Attempts
-from handler.outbox.paths import INVOCATIONS
+from handler.outbox.paths import INVOCATIONS, JOBS
 from handler.outbox.writer import OutboxWriter
 from sources.scanning.source import Count
 from sources.stores.base import Conflict, ListedObject, Outbox
@@ -15,7 +15,7 @@ from sources.stores.base import Conflict, ListedObject, Outbox
 _log = logging.getLogger(__name__)
 
 _HOUR: Final = 3600.0
-_NOT_OURS: Final = ("reports/", "originals/")
+_NOT_OURS: Final = ("reports/", "originals/", f"{JOBS}/")
 
 
 class Retention:

@@ -41,7 +41,7 @@ class LambdaRuntime:
             ModelError: The models cannot be used; with the fix.
             AwsSettingsError: S3 cannot be used; with the fix.
         """
-        log.setup(settings.log_level)
+        log.setup(settings.least_level)
         for line in settings.warnings:
             _log.warning(line)
         if settings.outbox is not None:

@@ -8,7 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
+from aiohttp import web
+
 from handler import __version__
+from handler.api.access import Access
+from handler.api.answers import answer
+from handler.api.callbacks import Callbacks
+from handler.api.jobs import Jobs
+from handler.api.routes import Api
+from handler.api.store import JobStore
+from handler.api.sweeper import Sweeper
 from handler.config.fields import is_loopback
 from handler.config.settings import CommonSettings, Settings
 from handler.http.auth import Guard
@@ -26,6 +35,7 @@ from handler.serverless.calls import CallExecutor
 from handler.serverless.function import LambdaFunction
 from handler.service.recovery import Recovery
 from handler.service.sources import Bucket, Queue, SourceSet, from_folder
+from handler.service.status import device_facts, model_roles
 from handler.telemetry.metrics import Counted, Metrics
 from handler.workers import child
 from handler.workers.pool import LoadModels, ModelPool, PoolLane
@@ -39,6 +49,8 @@ from sources.stores.s3 import S3Store
 
 _TICK: Final = 0.2
 _START_FAILED: Final = "the service could not start: see the error in the log, then start it again"
+_SPARE: Final = 2
+"""Threads of the HTTP API beside those that the workers keep busy: they write results meanwhile."""
 
 
 class Service:
@@ -91,6 +103,7 @@ class Service:
         )
         self._workers = Workers(self.source, process, self._activity, settings.workers, self._await_outbox)
         self._calls = CallExecutor(self._function(process), settings.max_concurrent_jobs, self._metrics)
+        self._api = None if once else self._build_api()
 
     def _source_set(self, *, once: bool) -> SourceSet:
         if isinstance(self._inbox, FileStore):
@@ -124,6 +137,17 @@ class Service:
         lane = PoolLane(self.pool, self._settings.photo_timeout_seconds)
         return LambdaFunction(self._settings, lane, replace(process, pool=lane))
 
+    def _build_api(self) -> Api:
+        """Its jobs share the workers with the photos of the source, and have a lane of their own."""
+        settings, store = self._settings, JobStore(self._outbox)
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        callbacks = Callbacks(settings.callback_hosts, key, lambda job: answer(job, store))
+        lane, threads = PoolLane(self.pool), settings.workers + _SPARE
+        jobs = Jobs(store, lane, self._activity, settings.limits(), threads, callbacks.send)
+        sweeper = Sweeper(jobs, self._attempts, settings.job_hours, settings.max_attempts, self._draining)
+        access = Access(is_loopback(settings.host), key, settings.open, settings.cors_origins)
+        return Api(settings, access, jobs, sweeper, callbacks, self._closed, self._attempts.service)
+
     def start(self) -> None:
         """Starts to load the models and to recover the outbox, and returns at once.
 
@@ -133,6 +157,8 @@ class Service:
         self._outbox_health.start()
         self._retention.start()
         self._starting.start()
+        if self._api:
+            self._api.start()
 
     def drain(self) -> None:
         """Stops taking photos and invocations, finishes those in progress, then ends all processes and threads."""
@@ -141,6 +167,8 @@ class Service:
         self.pool.stop_waiting()
         self._starting.join()
         self._calls.drain()
+        if self._api:
+            self._api.drain()
         self.finish()
 
     def finish(self) -> None:
@@ -150,6 +178,8 @@ class Service:
         self.pool.stop()
         self.source.close()
         self._retention.join()
+        if self._api:
+            self._api.close()
         self._attempts.close()
         self._outbox_health.join()
 
@@ -223,6 +253,11 @@ class Service:
         guard = Guard(is_loopback(settings.host), key)
         return InvokeRoute(self._calls, guard, self.unready, self._metrics, settings.photo_timeout_seconds)
 
+    def install_api(self, app: web.Application) -> None:
+        """Add the routes of the HTTP API."""
+        if self._api:
+            self._api.install(app)
+
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether the service works, and the details for `/health`. False only after a bug in the service itself."""
         if self._start_failed():
@@ -237,18 +272,30 @@ class Service:
 
     def unready(self) -> list[str]:
         """Why no photo can be processed now, with what to do; empty if one can."""
+        attached = self.source.attached()
+        return [*self._closed(), *([attached] if attached else [])]
+
+    def _closed(self) -> list[str]:
+        """Why no photo can be processed now that needs no inbox."""
         draining = "the service is stopping" if self._draining.is_set() else None
-        reasons = (draining, self.pool.unready(), self.source.attached(), self._outbox_health.unwritable())
+        reasons = (draining, self.pool.unready(), self._outbox_health.unwritable())
         return [reason for reason in reasons if reason]
+
+    def models_loaded(self) -> bool:
+        return self.pool.unready() is None
 
     def status(self) -> dict[str, Any]:
         """The body of `/status`; see handler/README.md."""
         return {
+            "status": "operational",
             "version": __version__,
-            "uptime_seconds": round(time.time() - self._started, 1),
+            "uptime_seconds": int(time.time() - self._started),
             "ready": not self.unready(),
-            "device": self.pool.device,
-            "models": [model.facts for model in self._models()],
+            "device": device_facts(self.pool.device),
+            "models": model_roles(self.pool.model_set, loaded=self.models_loaded()),
+            "statistics": self._activity.statistics(),
+            "device_used": self.pool.device,
+            "model_files": [model.facts for model in self._models()],
             **self._restoration(),
             "outbox": {"place": str(self._settings.outbox), "conditional": self._recovery.conditional},
             "source": {
@@ -260,6 +307,7 @@ class Service:
             "pending": self.source.pending(),
             "inflight": self._activity.inflight(),
             "invocations": {"inflight": self._calls.in_flight, "limit": self._calls.limit},
+            "jobs": {"inflight": self._api.taken if self._api else 0, "limit": self._settings.max_concurrent_jobs},
             "worker_deaths": self.pool.deaths,
         }
 

@@ -124,6 +124,12 @@ class FileStore:
                 atomic.check_version(place, version)
             os.unlink(place[1], dir_fd=place[0])
 
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder if it is empty."""
+        folder, name = os.path.split(path)
+        with suppress(OSError), opened_folder(self.root, resolve(self.root, folder)) as parent:
+            os.rmdir(name, dir_fd=parent)
+
     def move(self, path: str, version: str, target: "FileStore", place: str) -> None:
         """Move to `target`; durable there before it is removed here. Conflict if another version is here, or anything
         there."""

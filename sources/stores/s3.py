@@ -124,6 +124,9 @@ class S3Store:
                     raise
                 self._call("delete_object", self._key(path))
 
+    def remove_folder(self, path: str) -> None:
+        """Nothing: a bucket has no folders of its own."""
+
     def move(self, path: str, version: str, target: "S3Store", place: str) -> None:
         """Move to `target`, with its metadata; copied before it is deleted here. Conflict if another version is here,
         or anything there."""

@@ -38,11 +38,11 @@ def test_what_cannot_be_is_told_with_the_fix(changes, words):
 
 
 def test_what_belongs_to_a_server_is_told_to_have_no_effect():
-    settings = load_lambda({"FACECRAFT_WORKERS": "4", "FACECRAFT_CLEANUP_AGE_HOURS": "24", "FACECRAFT_DEBUG": "true"})
+    settings = load_lambda({"FACECRAFT_WORKERS": "4", "FACECRAFT_CLEANUP_AGE_HOURS": "24", "FACECRAFT_JOB_HOURS": "1"})
 
     assert settings.workers == 1
     told = [line.split(" has no effect")[0] for line in settings.warnings]
-    assert told == ["FACECRAFT_DEBUG", "FACECRAFT_CLEANUP_AGE_HOURS", "FACECRAFT_WORKERS"]
+    assert told == ["FACECRAFT_CLEANUP_AGE_HOURS", "FACECRAFT_WORKERS", "FACECRAFT_JOB_HOURS"]
 
 
 @pytest.mark.parametrize(("environ", "there"), [({}, False), ({"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}, True)])

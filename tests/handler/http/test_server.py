@@ -25,6 +25,9 @@ class Service:
     def unready(self):
         return self.reasons
 
+    def models_loaded(self):
+        return not self.reasons
+
     def status(self):
         self.asked.set()
         assert self.go_on.wait(10)
@@ -69,9 +72,12 @@ def test_health_reports_whether_process_works(server, service):
 
 
 def test_ready_unready_lists_reasons(server, service):
-    assert get(server, "/ready") == (200, {"ready": True})
+    assert get(server, "/ready") == (200, {"ready": True, "models_loaded": True})
     service.reasons = ["the models are still loading"]
-    assert get(server, "/ready") == (503, {"ready": False, "reasons": ["the models are still loading"]})
+    assert get(server, "/ready") == (
+        503,
+        {"ready": False, "models_loaded": False, "reasons": ["the models are still loading"]},
+    )
 
 
 def test_status_odd_values_are_serialised(server):
@@ -85,11 +91,18 @@ def test_metrics_have_prometheus_content_type(server):
     assert b"facecraft_build_info" in body
 
 
-def test_index_lists_paths(server):
-    assert get(server, "/")[1]["paths"] == ["/health", "/ready", "/status", "/metrics"]
+@pytest.mark.parametrize("path", ["/health/", "//health//"])
+def test_trailing_slash_redirects_to_path_without_it(server, path):
+    status, headers, body = ask(server, "GET", path)
+    assert (status, headers["Location"], body) == (307, "/health", b"")
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/status", "/metrics"])
+@pytest.mark.parametrize("path", ["//example.com/", "/nothing/", "//example.com/%2e%2e/"])
+def test_trailing_slash_redirects_to_no_other_host(server, path):
+    assert ask(server, "GET", path)[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/status", "/metrics"])
 def test_head_answers_like_get_without_body_and_forbids_caching(server, path):
     status, headers, body = ask(server, "HEAD", path)
     assert (status, body, headers["Cache-Control"], headers["Server"]) == (200, b"", "no-store", "facecraft")
@@ -100,6 +113,7 @@ def test_server_unknown_path_or_method_is_refused_in_json(server):
     status, headers, body = ask(server, "POST", "/health", b"x")
     assert (status, headers["Allow"], headers["Cache-Control"]) == (405, "GET,HEAD", "no-store")
     assert json.loads(body) == {
+        "detail": "Method Not Allowed",
         "error": "Method Not Allowed",
         "hint": "GET one of /health, /ready, /status, /metrics",
     }

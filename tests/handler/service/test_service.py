@@ -141,12 +141,12 @@ def test_photo_touched_is_skipped_and_changed_is_processed_again(service, portra
 def test_status_after_a_photo_shows_models_counts_and_source(service, line):
     code, status = service.ask("/status")
 
-    assert (code, status["ready"], status["device"], status["worker_deaths"]) == (200, True, "cpu", 0)
+    assert (code, status["ready"], status["device"]["type"], status["worker_deaths"]) == (200, True, "cpu", 0)
     assert status["counts"]["done"] >= 1
     assert status["source"] == {"kind": "folder", "inbox": str(service.inbox), "mode": "events"}
     assert status["outbox"] == {"place": str(service.outbox), "conditional": None}
     known = {card.name: card.sha256 for card in REGISTRY}
-    assert {model["name"]: model["sha256"] for model in status["models"]}.items() <= known.items()
+    assert {model["name"]: model["sha256"] for model in status["model_files"]}.items() <= known.items()
     assert {"version", "uptime_seconds", "pending", "inflight"} <= set(status)
     assert status["restoration"] in ("available", "unavailable")
     assert ("restoration_why" in status) == (status["restoration"] == "unavailable")

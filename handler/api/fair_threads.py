@@ -1,0 +1,62 @@
+"""Threads that work for several jobs in turns, however many photos one of them has."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+
+
+class FairThreads:
+    """`number` threads. Each takes the next call of the job whose turn it is; within a job whoever came first."""
+
+    def __init__(self, number: int) -> None:
+        self._changed = threading.Condition()
+        self._calls: dict[str, deque[tuple[Callable[[], None], Future[None]]]] = {}
+        self._ending = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"job-{count}", daemon=True) for count in range(number)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: str, call: Callable[[], None]) -> Future[None]:
+        future: Future[None] = Future()
+        with self._changed:
+            self._calls.setdefault(job, deque()).append((call, future))
+            self._changed.notify()
+        return future
+
+    def drop(self, job: str) -> int:
+        """Forget the calls of this job that have not begun; how many."""
+        with self._changed:
+            dropped = self._calls.pop(job, deque())
+        for _, future in dropped:
+            future.cancel()
+        return len(dropped)
+
+    def drain(self) -> None:
+        """Return when all that was submitted has ended."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (taken := self._next()) is not None:
+            call, future = taken
+            if future.set_running_or_notify_cancel():
+                call()
+                future.set_result(None)
+
+    def _next(self) -> tuple[Callable[[], None], Future[None]] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._calls or self._ending)
+            if not self._calls:
+                return None
+            job = next(iter(self._calls))
+            waiting = self._calls.pop(job)
+            taken = waiting.popleft()
+            if waiting:
+                self._calls[job] = waiting  # to the end: the others come first now
+            return taken
