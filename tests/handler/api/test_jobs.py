@@ -209,3 +209,23 @@ def test_records_hold_names_and_disks_do_not(desk):
     assert names == {"1.png", "1.jpg", "job.json"}
     record = json.loads(desk.outbox.read(f"jobs/{content['job_id']}/job.json").data)
     assert record["items"][0]["filename"].startswith("../../etc/passwd")
+
+
+def test_draining_finishes_what_a_client_waits_for_and_leaves_accepted_jobs_to_the_next(tmp_path):
+    answers = []
+    with Desk(tmp_path, threads=1) as desk:
+        desk.pool.go_on.clear()
+        waiting = threading.Thread(target=lambda: answers.append(desk.process().status))
+        waiting.start()
+        assert desk.pool.begun.acquire(timeout=10)
+        job = accepted(desk)
+        draining = threading.Thread(target=desk.api.drain)
+        draining.start()
+        assert eventually(lambda: not desk.jobs.has(job["job_id"]))
+        desk.pool.go_on.set()
+        for thread in (draining, waiting):
+            thread.join(20)
+        assert answers == [200]
+        assert desk.get(job["status_url"]).json["status"] == "queued"
+    with Desk(tmp_path) as second:
+        assert ended(second, job)["success"]

@@ -4,14 +4,12 @@ import base64
 import http.client
 import json
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests.handler.api.desk import form, jpeg
 from tests.handler.service_runner import Watch
-from tests.support.waiting import eventually
 
 LIGHT = (sys.executable, "-m", "tests.chaos.light_service")
 PORTRAITS = Path(__file__).parents[2] / "portraits"
@@ -73,23 +71,11 @@ def test_accepted_jobs_of_a_killed_service_are_finished_by_the_next(tmp_path):
     assert not list((tmp_path / "out" / "jobs").glob("*/upload-*"))
 
 
-def test_a_service_that_is_stopped_answers_whoever_waits(tmp_path):
-    answers = []
-    with watch(tmp_path) as service:
-        service.ready()
-        asking = [threading.Thread(target=lambda: answers.append(post(service, "process", jpeg()))) for _ in range(3)]
-        for thread in asking:
-            thread.start()
-        assert eventually(lambda: service.ask("/status")[1]["jobs"]["inflight"] or len(answers) == 3)
-        service.stop()
-        for thread in asking:
-            thread.join(30)
-    assert {status for status, _ in answers} <= {200, 503}
-
-
 @pytest.mark.timeout(300)
-def test_real_portraits(tmp_path, models):
-    with watch(tmp_path, models=models, command=(sys.executable, "-m", "handler", "watch")) as service:
+def test_real_portraits(tmp_path, models_dir):
+    with watch(
+        tmp_path, models=models_dir, command=(sys.executable, "-m", "handler", "watch"), RESTORE="off"
+    ) as service:
         service.ready()
         photo, cat = [(PORTRAITS / name).read_bytes() for name in ("grace_hopper.jpg", "no_face_cat.png")]
         status, body = post(service, "process", photo, width=300, height=400, return_base64="true")
