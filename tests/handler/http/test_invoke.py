@@ -265,7 +265,7 @@ def test_invoke_cors_preflight_is_not_allowed(desk):
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", PATH, 405), ("POST", f"{PATH}/x", 404)])
 def test_invoke_other_path_or_method_is_refused_in_json(desk, method, path, status):
     answer, _, body = ask(desk.server, method, path)
-    assert (answer, sorted(json.loads(body))) == (status, ["error", "hint"])
+    assert (answer, sorted(json.loads(body))) == (status, ["detail", "error", "hint"])
 
 
 def test_invoke_calls_are_counted_and_timed(desk):
