@@ -242,8 +242,6 @@ class Jobs:
             job.milliseconds = round(1000 * (time.monotonic() - run.began))
             try:
                 self.store.replace(job, run.version)
-                for item in job.items if job.lasting else ():
-                    self.store.drop(job.id, f"upload-{item.number}")
             except Conflict:  # it was deleted meanwhile
                 with suppress(OSError):
                     self.store.delete(job.id)
@@ -254,6 +252,9 @@ class Jobs:
         if run.hindrance is not None:
             run.future.set_exception(JobUnavailable(run.hindrance))
             return
+        with suppress(OSError):  # what is left goes with the job
+            for item in job.items if job.lasting else ():
+                self.store.drop(job.id, f"upload-{item.number}")
         run.future.set_result(job)
         self._ended(job)
 
@@ -267,6 +268,8 @@ class Jobs:
             future.set_result(reply)
         except PoolUnavailable as error:
             future.set_exception(JobUnavailable(str(error)))
+        except Exception as error:  # noqa: BLE001  # as above; whoever waits is told
+            future.set_exception(error)
         finally:
             self._activity.settled(event, outcome)
             _log_line(event, outcome)

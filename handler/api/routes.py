@@ -273,13 +273,16 @@ class Api:
         """The finished job; or the answer that it is accepted, with `later`."""
         job.lasting = later
         if key is not None:
-            job.key = (hashlib.sha256(key.encode()).hexdigest(), form.digest.hexdigest())
+            job.key = (hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest(), form.digest.hexdigest())
             if (earlier := await self._earlier(job, key)) is not None:
                 return await self._again(earlier, later=later)
         self._take_slot()
         release = True
         try:
             version = await self._io_call(self._created, job, form, files, key)
+            if version is None:  # another request with this key was faster
+                earlier = await self._earlier(job, str(key))
+                return await self._again(earlier or job, later=later)
             base = ResolvedOptions(Recipe(**job.recipe), job.origins)
             sources = None if later else FileStore(form.folder)
             if not later:
@@ -293,6 +296,7 @@ class Api:
             return _json(accepted(job.model_copy(update={"status": "queued"}), self._store), HTTPStatus.ACCEPTED)
         finally:
             self._taken -= release
+            self._jobs.abandon(job.id)
 
     def _released(self, loop: asyncio.AbstractEventLoop, future: "Future[Job]") -> None:
         future.exception()  # asked for, so that nobody wonders
@@ -302,20 +306,23 @@ class Api:
     def _release(self) -> None:
         self._taken -= 1
 
-    def _created(self, job: Job, form: Form, files: list[File], key: str | None) -> str:
-        """Writes the record, and the uploads of a job that lasts. Conflict where the key was used just now."""
+    def _created(self, job: Job, form: Form, files: list[File], key: str | None) -> str | None:
+        """Writes the record, and the uploads of a job that lasts; None where the key has a job since just now."""
         for number in range(_TRIES):
             job.id = self._store.id_for(key, number) if key is not None else secrets.token_hex(4)
             try:
                 version = self._jobs.create(job)
             except Conflict:
+                taken = self._store.read(job.id) if job.key else None
+                if taken and taken[0].key and job.key and taken[0].key[0] == job.key[0]:
+                    return None
                 continue
             if job.lasting:
                 for item, file in zip(job.items, files, strict=True):
                     if not file.too_large:
                         self._store.put(job.id, f"upload-{item.number}", (form.folder / file.path).read_bytes())
             return version
-        raise ApiError(HTTPStatus.CONFLICT, "a job with this Idempotency-Key has just begun", {"Retry-After": SOON})
+        raise ApiError(HTTPStatus.CONFLICT, "no id was free for the job", {"Retry-After": SOON})
 
     async def _earlier(self, job: Job, key: str) -> Job | None:
         """The job that the key has made already. ApiError 422 where something else was sent with it."""

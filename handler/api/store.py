@@ -43,7 +43,7 @@ class JobStore:
 
     def id_for(self, key: str, number: int) -> str:
         """The id of the job of an Idempotency-Key; the next `number` where another key has that id."""
-        return hmac.new(self.secret(), f"key {number} {key}".encode(), sha256).hexdigest()[:8]
+        return hmac.new(self.secret(), f"key {number} {key}".encode("utf-8", "surrogateescape"), sha256).hexdigest()[:8]
 
     def create(self, job: Job) -> str:
         """Write the record of a new job; returns its version. Conflict if the id is taken."""

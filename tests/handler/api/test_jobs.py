@@ -229,3 +229,20 @@ def test_draining_finishes_what_a_client_waits_for_and_leaves_accepted_jobs_to_t
         assert desk.get(job["status_url"]).json["status"] == "queued"
     with Desk(tmp_path) as second:
         assert ended(second, job)["success"]
+
+
+def test_requests_with_the_same_key_at_once_make_one_job(desk):
+    answers, begin = [], threading.Barrier(6)
+
+    def ask():
+        begin.wait(10)
+        answers.append(desk.process(headers={"Idempotency-Key": "k"}))
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert {each.status for each in answers} <= {200, 409, 429}
+    assert len({each.json["job_id"] for each in answers if each.status == 200}) == 1
+    assert len(desk.pool.jobs) == 1

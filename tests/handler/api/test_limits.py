@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.handler.api.desk import Desk, jpeg
+from tests.handler.api.desk import Desk, jpeg, portrait
 
 MB = 1024 * 1024
 
@@ -165,3 +165,26 @@ def test_500_connections_that_send_nothing_leave_the_service_to_others(desk):
     finally:
         for client in clients:
             client.close()
+
+
+@pytest.mark.parametrize(("debug", "shown"), [("true", True), ("false", False)])
+def test_a_fault_of_ours_is_500_and_its_text_is_shown_with_debug(tmp_path, debug, shown):
+    def faulty(job):
+        raise ZeroDivisionError("what went wrong")
+
+    with Desk(tmp_path, DEBUG=debug) as desk:
+        desk.pool.work = faulty
+        answer = desk.post("process/quick", jpeg())
+        assert (answer.status, "what went wrong" in answer.detail) == (500, shown)
+        assert desk.process().json["error"] == "processing_error"
+        desk.pool.work = portrait
+        assert desk.process().json["success"]
+
+
+def test_an_outbox_that_is_away_is_503_and_the_next_photo_is_taken(desk):
+    folder = desk.settings.outbox
+    folder.rename(folder.with_name("away"))
+    answer = desk.process()
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    folder.with_name("away").rename(folder)
+    assert desk.process().json["success"]
