@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tests.handler.api.desk import Desk, jpeg, portrait
+from tests.handler.api.desk import Desk, form, jpeg, portrait
+from tests.support.waiting import eventually
 
 MB = 1024 * 1024
 
@@ -65,8 +66,6 @@ def test_a_job_that_was_accepted_holds_its_place_until_it_has_ended(small):
     assert small.post("process?async=true", jpeg()).status == 202
     assert small.process().status == 429
     small.pool.go_on.set()
-    from tests.support.waiting import eventually
-
     assert eventually(lambda: small.api.taken == 0)
     assert small.process().status == 200
 
@@ -119,32 +118,26 @@ def test_fields_of_many_bytes_are_400(desk):
 
 def test_a_client_that_goes_away_ends_nothing_half(desk):
     desk.pool.go_on.clear()
-    from tests.handler.api.desk import form
-
     body, kind = form([("file", "a.jpg", jpeg())])
     with socket.create_connection(("127.0.0.1", desk.server.port), timeout=10) as client:
         head = f"POST /api/v1/process HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
         client.sendall(f"{head}Content-Type: {kind}\r\n\r\n".encode() + body)
         assert desk.pool.begun.acquire(timeout=10)
     desk.pool.go_on.set()
-    from tests.support.waiting import eventually
-
     assert eventually(lambda: desk.api.taken == 0)
     assert len(desk.stored()) == 3
 
 
-def test_an_upload_that_stops_leaves_no_file_and_takes_no_place(desk):
-    from tests.support.waiting import eventually
-
-    with socket.create_connection(("127.0.0.1", desk.server.port), timeout=10) as client:
-        head = b"POST /api/v1/process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
-        client.sendall(
-            head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\nContent-Disposition: form-data"
-        )
-        assert desk.process().status == 200
-        assert desk.api.taken == 0
-    folder = desk.api._uploads._root
-    assert eventually(lambda: list(folder.iterdir()) == [])
+def test_an_upload_that_stops_leaves_no_file_and_takes_no_place(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    head = b"POST /api/v1/process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+    head += b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\nContent-Disposition: form-data"
+    with Desk(tmp_path) as desk:
+        with socket.create_connection(("127.0.0.1", desk.server.port), timeout=10) as client:
+            client.sendall(head)
+            assert desk.process().status == 200
+            assert desk.api.taken == 0
+        assert eventually(lambda: not list(tmp_path.glob("facecraft-uploads-*/*")))
 
 
 def test_uploads_of_a_killed_service_are_removed_and_those_of_a_living_one_are_not(desk, tmp_path, monkeypatch):
