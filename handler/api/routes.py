@@ -320,7 +320,7 @@ class Api:
             if job.lasting:
                 for item, file in zip(job.items, files, strict=True):
                     if not file.too_large:
-                        self._store.put(job.id, f"upload-{item.number}", (form.folder / file.path).read_bytes())
+                        self._store.put_file(job.id, f"upload-{item.number}", form.folder / file.path)
             return version
         raise ApiError(HTTPStatus.CONFLICT, "no id was free for the job", {"Retry-After": SOON})
 

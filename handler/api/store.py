@@ -2,12 +2,14 @@
 
 import hmac
 import json
+import mmap
 import re
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
-from typing import Final
+from pathlib import Path
+from typing import Final, cast
 
 from handler.api.models import Job
 from handler.outbox.metadata import provenance
@@ -74,6 +76,15 @@ class JobStore:
         except Conflict:
             with suppress(FileNotFoundError):
                 self.outbox.write(path, data, replaces=self.outbox.read(path).version, metadata=metadata)
+
+    def put_file(self, job_id: str, name: str, file: Path) -> None:
+        """Write a file of the job from the disk. It is mapped, so that it is never in memory as a whole."""
+        with file.open("rb") as opened:
+            if not file.stat().st_size:
+                self.put(job_id, name, b"")
+                return
+            with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                self.put(job_id, name, cast("bytes", mapped))
 
     def get(self, job_id: str, name: str) -> tuple[bytes, int] | None:
         """A file of the job, and when it was written in ns since 1970."""

@@ -45,3 +45,11 @@ def test_all_services_on_an_outbox_have_one_secret(store, s3):
     assert store.token(job()) == JobStore(store.outbox).token(job())
     assert len(store.token(job())) == 32
     assert store.id_for("k", 0) == JobStore(store.outbox).id_for("k", 0) != store.id_for("k", 1)
+
+
+@pytest.mark.parametrize("data", [b"", b"a photo", bytes(9 * 2**20)])
+def test_uploads_are_written_from_the_disk(store, tmp_path, data):
+    (tmp_path / "upload").write_bytes(data)
+    for _ in range(2):  # the second time over what a dead service left
+        store.put_file("0123abcd", "upload-1", tmp_path / "upload")
+    assert store.get("0123abcd", "upload-1")[0] == data
