@@ -23,7 +23,7 @@ from handler.telemetry.log import photo_line
 from handler.workers.messages import Job, Reply
 from handler.workers.outcome import Done, Failed, Outcome, Processed, Rejected
 from handler.workers.pool import PoolUnavailable
-from handler.workers.process import WorkerDied, WorkerTimedOut
+from handler.workers.worker_process import WorkerDied, WorkerTimedOut
 from pipeline.reasons import REASONS
 from pipeline.recipe import Recipe
 from pipeline.types import Limits

@@ -4,7 +4,7 @@ import threading
 import time
 from typing import Any
 
-from handler.processing.worker import Progress
+from handler.processing.slots import Progress
 from handler.telemetry.metrics import Metrics
 from handler.workers.outcome import Done, Outcome
 from sources.events import Event

@@ -21,7 +21,7 @@ from handler.processing.locks import PhotoLocks
 from handler.workers.messages import Job, Reply
 from handler.workers.outcome import Done, Failed, Outcome, Processed, Rejected, Skipped, Vanished
 from handler.workers.pool import PoolUnavailable
-from handler.workers.process import WorkerDied, WorkerTimedOut
+from handler.workers.worker_process import WorkerDied, WorkerTimedOut
 from pipeline.errors import PhotoRejected
 from pipeline.types import Limits
 from sources.backoff import Backoff

@@ -19,7 +19,7 @@ from handler.workers import child
 from handler.workers.messages import Job, Reply
 from handler.workers.outcome import Failed, Processed, Rejected, Skipped
 from handler.workers.pool import PoolUnavailable
-from handler.workers.process import WorkerDied, WorkerTimedOut
+from handler.workers.worker_process import WorkerDied, WorkerTimedOut
 from pipeline.errors import PhotoRejected
 from pipeline.reasons import REASONS
 from pipeline.recipe import nearest

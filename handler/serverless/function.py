@@ -10,7 +10,7 @@ from handler.config.settings import CommonSettings
 from handler.outbox.paths import report_path
 from handler.outbox.reports import read_report
 from handler.processing.process import Pool, Process
-from handler.processing.worker import Workers
+from handler.processing.slots import Workers
 from handler.serverless.direct import InlineProcess, parse_request
 from handler.serverless.invocation import Answer, FunctionError, Invocation
 from handler.workers.outcome import Failed, Outcome, Rejected, Vanished
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Outcomes:
-    """Collects each photo's last outcome; a `handler.processing.worker.Progress`."""
+    """Collects each photo's last outcome; a `handler.processing.slots.Progress`."""
 
     each: dict[str, tuple[Event, Outcome]] = field(default_factory=dict)
 

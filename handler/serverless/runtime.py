@@ -21,7 +21,7 @@ from handler.serverless.function import LambdaFunction
 from handler.serverless.invocation import Answer, Invocation
 from handler.telemetry import log
 from handler.workers.in_process import InProcess, load_in_process
-from handler.workers.process import Handler
+from handler.workers.worker_process import Handler
 from sources.stores import aws
 from sources.stores.s3 import S3Store
 

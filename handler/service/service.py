@@ -30,7 +30,7 @@ from handler.outbox.reports import ReportStore
 from handler.outbox.retention import Retention
 from handler.processing.activity import Activity
 from handler.processing.process import Process
-from handler.processing.worker import Progress, Workers
+from handler.processing.slots import Progress, Workers
 from handler.serverless.calls import CallExecutor
 from handler.serverless.function import LambdaFunction
 from handler.service.recovery import Recovery

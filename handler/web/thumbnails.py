@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeVar
 
-from handler.workers.process import RequestNotStarted, WorkerDied, WorkerProcess, WorkerTimedOut
+from handler.workers.worker_process import RequestNotStarted, WorkerDied, WorkerProcess, WorkerTimedOut
 from pipeline.errors import PhotoRejected
 from pipeline.image.decode import Colour
 from pipeline.image.thumbnail import GREY, STRONG, jpeg, thumbnail
@@ -75,7 +75,7 @@ def _thumbnails(store: Store, path: str, limits: Limits, *backgrounds: Colour) -
 
 @dataclass(frozen=True, slots=True)
 class _ThumbnailHandler:
-    """What a worker process runs; a `handler.workers.process.Handler`."""
+    """What a worker process runs; a `handler.workers.worker_process.Handler`."""
 
     device: ClassVar[str] = "cpu"
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelWorker:
-    """A pipeline that processes jobs; a `handler.workers.process.Handler`."""
+    """A pipeline that processes jobs; a `handler.workers.worker_process.Handler`."""
 
     portrait_pipeline: "PortraitPipeline"
 

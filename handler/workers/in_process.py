@@ -12,7 +12,7 @@ from handler.models.select import build_model_set, will_restore
 from handler.workers import child
 from handler.workers.messages import Job, Reply
 from handler.workers.pool import PoolUnavailable
-from handler.workers.process import Handler, WorkerTimedOut
+from handler.workers.worker_process import Handler, WorkerTimedOut
 from pipeline.errors import ModelError
 from sources.sqs.batch import ANSWER_SECONDS
 

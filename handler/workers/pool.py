@@ -11,8 +11,8 @@ from typing import Final
 
 from handler.workers import child
 from handler.workers.messages import Job, Reply
-from handler.workers.process import Handler, RequestNotStarted, WorkerDied, WorkerProcess, WorkerTimedOut
 from handler.workers.round_robin import RoundRobin
+from handler.workers.worker_process import Handler, RequestNotStarted, WorkerDied, WorkerProcess, WorkerTimedOut
 from pipeline.errors import ModelError
 from pipeline.models.model_set import ModelSet
 from sources.backoff import Backoff

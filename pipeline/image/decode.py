@@ -12,8 +12,8 @@ from pipeline.formats.colour_space import ColourSpace, named_space
 from pipeline.formats.webp import without_last_bytes
 from pipeline.image.bit_depth import is_deep, scale_transparent_colour, to_8_bit
 from pipeline.image.colour import is_grey, rgb_profile, to_rgb, to_srgb
+from pipeline.image.decode_jpeg import load_jpeg
 from pipeline.image.decoder_errors import DECODER_ERRORS, rejecting_decoder_errors
-from pipeline.image.jpeg import load_jpeg
 from pipeline.image.orientation import apply_orientation
 from pipeline.image.probe import check_size, open_photo
 from pipeline.image.tone_map import needs_depth, to_srgb_with_depth

@@ -16,7 +16,7 @@ from multiprocessing.synchronize import Event as Signal
 
 from botocore.client import BaseClient
 
-from handler.processing.worker import Workers
+from handler.processing.slots import Workers
 from handler.workers.outcome import Outcome, Skipped
 from sources.events import Event
 from sources.sqs.source import SqsSource

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from handler.outbox.paths import report_path
 from handler.outbox.reports import ReportStore
-from handler.processing.worker import Workers
+from handler.processing.slots import Workers
 from handler.workers.outcome import Outcome, Skipped
 from pipeline.formats.completeness import is_complete
 from sources.events import Event

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from handler.http.events import EventsRoute
 from handler.http.server import ServerThread, make_app
-from handler.processing.worker import Workers
+from handler.processing.slots import Workers
 from handler.workers.outcome import Outcome, Skipped
 from sources.bucket.inbox import BucketInbox
 from sources.bucket.source import BucketSource

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from handler.api.models import Job
-from handler.workers.process import WorkerDied
+from handler.workers.worker_process import WorkerDied
 from tests.handler.api.desk import Desk, jpeg
 from tests.support.waiting import eventually
 

@@ -14,7 +14,7 @@ from handler.cli.doctor import Doctor, Verdict
 from handler.cli.replay import Replay, Selection
 from handler.config.load import load
 from handler.workers.outcome import Failed
-from handler.workers.process import WorkerDied
+from handler.workers.worker_process import WorkerDied
 from tests.conftest import BAD_INPUTS, PORTRAITS
 from tests.handler.fakes import MAX_ATTEMPTS, Desk, refused
 from tests.handler.service_runner import environment, run

@@ -11,9 +11,9 @@ from handler.cli.replay import Replay, Replayed, Selection
 from handler.config.load import load
 from handler.outbox.attempts import Attempts
 from handler.outbox.paths import report_path
-from handler.processing.worker import Workers
+from handler.processing.slots import Workers
 from handler.workers.outcome import Done, Skipped
-from handler.workers.process import WorkerDied
+from handler.workers.worker_process import WorkerDied
 from pipeline.formats.completeness import is_complete
 from sources.folder.scanner import FolderScanner
 from sources.folder.source import FolderSource

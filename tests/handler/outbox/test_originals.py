@@ -14,7 +14,7 @@ import pytest
 from handler.outbox.originals import AfterPolicy, moved_to
 from handler.outbox.paths import report_path
 from handler.workers.outcome import Done, Skipped, Vanished
-from handler.workers.process import WorkerDied
+from handler.workers.worker_process import WorkerDied
 from sources.folder.scanner import FolderScanner
 from tests.handler.fakes import MAX_ATTEMPTS, Desk, done, event, refused
 

@@ -13,7 +13,7 @@ from handler.outbox.reports import ReportStore
 from handler.outbox.writer import OutboxWriter
 from handler.workers.outcome import Done, Failed, Rejected, Skipped, Vanished
 from handler.workers.pool import PoolUnavailable
-from handler.workers.process import WorkerDied, WorkerTimedOut
+from handler.workers.worker_process import WorkerDied, WorkerTimedOut
 from tests.handler.fakes import MAX_ATTEMPTS, FakePool, done, event, refused, result
 
 SOON = 10.0

@@ -18,7 +18,7 @@ from handler.serverless.function import FunctionError, Invocation, LambdaFunctio
 from handler.workers import child
 from handler.workers.outcome import Failed, Processed
 from handler.workers.pool import PoolUnavailable
-from handler.workers.process import WorkerDied, WorkerTimedOut
+from handler.workers.worker_process import WorkerDied, WorkerTimedOut
 from pipeline.recipe import OPTIONS
 from pipeline.types import Limits, Picture, Rendered
 from sources.stores.local import FileStore

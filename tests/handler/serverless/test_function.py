@@ -13,7 +13,7 @@ from handler.outbox.attempts import Attempts
 from handler.outbox.paths import report_path
 from handler.serverless.function import FunctionError, Invocation, LambdaFunction
 from handler.workers.pool import PoolUnavailable
-from handler.workers.process import WorkerDied
+from handler.workers.worker_process import WorkerDied
 from sources.stores.local import FileStore
 from tests.handler.fakes import MAX_ATTEMPTS, FakePool, done, process_between, refused
 from tests.sources.notifications.payloads import bridge, direct, minio, record, sns_record, test_event

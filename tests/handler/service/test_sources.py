@@ -12,7 +12,7 @@ import pytest
 from handler.outbox.attempts import Attempts
 from handler.outbox.paths import report_path
 from handler.outbox.reports import ReportStore
-from handler.processing.worker import Workers
+from handler.processing.slots import Workers
 from handler.workers.outcome import Processed
 from pipeline.formats.completeness import is_complete
 from pipeline.image.provenance import owner_of

@@ -9,7 +9,7 @@ from handler.config.options import ResolvedOptions
 from handler.workers.in_process import InProcess
 from handler.workers.messages import Job
 from handler.workers.pool import PoolUnavailable
-from handler.workers.process import WorkerTimedOut
+from handler.workers.worker_process import WorkerTimedOut
 from pipeline.errors import ModelError
 from pipeline.recipe import Recipe
 from pipeline.types import Limits

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from handler.workers.pool import ModelPool, PoolUnavailable
-from handler.workers.process import WorkerDied, WorkerTimedOut
+from handler.workers.worker_process import WorkerDied, WorkerTimedOut
 from pipeline.errors import ModelError
 from pipeline.models.catalog import Verified, card
 from pipeline.models.model_set import ModelSet

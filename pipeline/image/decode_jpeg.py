@@ -9,7 +9,7 @@ from PIL import Image, ImageChops
 
 from pipeline.errors import PhotoRejected
 from pipeline.formats.jpeg import END_MARK, has_end_mark, jpeg_layout, only_picture
-from pipeline.image.jpeg_steps import has_lasting_step
+from pipeline.image.jpeg_damage import has_lasting_step
 from pipeline.types import Pixels
 
 _ONES: Final = b"\xff\0" * 64

@@ -4,10 +4,11 @@ Blocks (MCUs) are stored row by row, each relative to the one before. A changed 
 or lowers all blocks behind it: in the row of the change those to its right, in the next row those below the unchanged
 ones to its left. Nothing in a picture has edges of that form along the grid of the blocks.
 
-It looks like damage and no more, so it gives a note and no rejection: of 376 photos with changed bytes, which libjpeg
-decodes without a warning, 274 have such a step; of healthy photos none, of screenshots and diagrams one in twenty. What
-stays unseen: a step at the first or last block of a row, one of less than about 4 levels, one in a single row of blocks
-(where restart marks end each row), photos of fewer than 20 blocks across, and a change inside a block.
+This suggests damage and does not prove it, so the photo gets a note and is not rejected: of 376 photos with changed
+bytes, which libjpeg decodes without a warning, 274 have such a step; of healthy photos none, of screenshots and
+diagrams one in twenty. What stays unseen: a step at the first or last block of a row, one of less than about 4 levels,
+one in a single row of blocks (where restart marks end each row), photos of fewer than 20 blocks across, and a change
+inside a block.
 """
 
 from typing import Final

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.image.jpeg_steps import has_lasting_step
+from pipeline.image.jpeg_damage import has_lasting_step
 from tests.pipeline.image.picture_bytes import PORTRAITS, encoded, photo
 
 HEALTHY = ["grace_hopper.jpg", "portrait_bokeh.jpg", "group_selfie.jpg", "portrait_glasses_scarf.jpg", "astronaut.png"]

@@ -22,7 +22,7 @@ _EXIT_SECONDS: Final = 10.0
 _BOOTSTRAP: Final = """
 import sys
 sys.path[:] = sys.argv[2:]
-from handler.workers.process import serve
+from handler.workers.worker_process import serve
 serve(int(sys.argv[1]))
 """
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from handler.outbox.photo_version import UNREAD
-from handler.processing.worker import Workers
+from handler.processing.slots import Workers
 from handler.telemetry.log import Tail
 from handler.workers.outcome import Done, Failed, Rejected, Skipped, Vanished
 from sources.events import Event
