@@ -30,10 +30,12 @@ _COMMANDS: Final = {
     "once": _Command("process the photos that are in a folder, then exit", "facecraft once photos portraits"),
     "check": _Command("check settings and models, and say how to fix each fault", "facecraft check"),
     "doctor": _Command(
-        "say what will happen to a file, or why nothing happens", "FACECRAFT_INBOX=photos facecraft doctor anna.jpg"
+        "say what will happen to a file, or why nothing happens",
+        "FACECRAFT_INBOX=photos FACECRAFT_OUTBOX=portraits facecraft doctor anna.jpg",
     ),
     "replay": _Command(
-        "process rejected and failed photos again; give at least one option", "facecraft replay --reason too_large"
+        "process rejected and failed photos again; give at least one option",
+        "FACECRAFT_INBOX=photos FACECRAFT_OUTBOX=portraits facecraft replay --reason too_large",
     ),
     "models": _Command("fetch, verify or list the models", "facecraft models fetch"),
 }

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-# The only place beside handler/config/load.py that touches the environment: numba takes its settings from nowhere else,
-# and reads them when it is imported. Worker processes inherit what is set here.
+# Beside handler/config/load.py and libraries.py the only place that touches the environment: numba takes its settings
+# from nowhere else, and reads them when it is imported. Worker processes inherit what is set here.
 _FOLDER: Final = "NUMBA_CACHE_DIR"
 _PROCESSOR: Final = "NUMBA_CPU_NAME"
 _LOCATORS: Final = "NUMBA_CACHE_LOCATOR_CLASSES"
