@@ -17,6 +17,10 @@ SIDECAR_BYTES: Final = 64 * 1024
 """A longer sidecar is rejected: eleven options need far less."""
 
 _SHOWN_FAULTS: Final = 3
+_MAX_OPTIONS: Final = 1000
+_MAX_DOTS: Final = 200
+"""In one line. `tomllib` keeps each prefix of a dotted key: 64 KB of `a.a.a...` would take 5 GB and 20 s."""
+
 _BUILT_IN_PRESETS: Final = Path(__file__).with_name("presets.toml")
 
 
@@ -145,7 +149,10 @@ def _parse_sidecar(sidecar: bytes) -> dict[str, Value]:
 def _parse_toml(data: bytes) -> dict[str, Any]:
     """Raises a ValueError whose message continues a sentence that begins with the file's name."""
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))  # Windows' editor begins files with a byte order mark
+        text = data.decode("utf-8-sig")  # Windows' editor begins files with a byte order mark
+        if any(line.count(".") > _MAX_DOTS for line in text.splitlines() if not line.lstrip().startswith("#")):
+            raise ValueError(f"has more than {_MAX_DOTS} dots in one line")
+        return tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise ValueError("is not UTF-8: save it with that encoding") from error
     except RecursionError as error:
@@ -155,6 +162,8 @@ def _parse_toml(data: bytes) -> dict[str, Any]:
 
 
 def _parse_or_reject(table: Mapping[str, object], where: str) -> dict[str, Value]:
+    if len(table) > _MAX_OPTIONS:
+        raise _rejected(where, f"has {len(table):,} options; there are only {len(OPTIONS)}")
     values, faults = _parse_options(table)
     if faults:
         more = len(faults) - _SHOWN_FAULTS
