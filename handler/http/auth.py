@@ -34,7 +34,8 @@ class Guard:
             return self._key_refusal(headers.get(_KEY))
         if not self.loopback:
             return f"calls are closed here, because other machines reach this address: {_SET_A_KEY}"
-        return _page_refusal(headers)
+        why = page_refusal(headers)
+        return f"{why}, or {_SET_A_KEY}" if why else None
 
     def _key_refusal(self, sent: str | None) -> str | None:
         if sent is None:
@@ -43,14 +44,17 @@ class Guard:
         return None if right else f"{_KEY} is not the value of {_SETTING}: send that"
 
 
-def _page_refusal(headers: Mapping[str, str]) -> str | None:
-    """Any web page can post to 127.0.0.1 unasked, and to a host name of its own that resolves to it."""
+def page_refusal(headers: Mapping[str, str]) -> str | None:
+    """Why a request to a loopback address may come from a web page, with a part of the fix; None if it cannot.
+
+    Any page can post to 127.0.0.1 unasked, and to a host name of its own that resolves to it.
+    """
     if any(name in headers for name in _BROWSER_HEADERS):
-        return f"calls out of a browser are refused, because any site could make them: {_SET_A_KEY}"
+        return "calls out of a browser are refused, because any site could make them: use another program"
     host = headers.get("Host")
     if host is None or is_loopback(_hostname(host)):
         return None
-    return f"Host: {host[:100]} is no name of this machine alone: call 127.0.0.1 or localhost, or {_SET_A_KEY}"
+    return f"Host: {host[:100]} is no name of this machine alone: call 127.0.0.1 or localhost"
 
 
 def _hostname(host: str) -> str:

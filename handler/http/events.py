@@ -2,12 +2,14 @@
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
+
+from handler.http.auth import page_refusal
 
 PATH: Final = "/events"
 
@@ -21,7 +23,7 @@ class EventsRoute:
     Attributes:
         accept: Takes a body; whether there was room for all of its photos.
         unready: Why no photo can be processed now; empty if one can.
-        token: What a request has to send; None lets everyone post.
+        token: What a request has to send; None lets programs on this machine post, but no web page.
         read_seconds: How long a body may take to arrive.
     """
 
@@ -35,7 +37,7 @@ class EventsRoute:
         return [web.post(PATH, self._post), web.get(PATH, _probe), web.options(PATH, _probe)]
 
     async def _post(self, request: web.Request) -> web.Response:
-        if (refusal := self._refusal(request.headers.get("Authorization"))) is not None:
+        if (refusal := self._refusal(request.headers)) is not None:
             return refusal
         if reasons := self.unready():
             return _unavailable("unready", {"error": "not ready", "reasons": reasons})
@@ -48,10 +50,12 @@ class EventsRoute:
             return _unavailable("full", {"error": "too many photos wait already"})
         return _json({"accepted": True})
 
-    def _refusal(self, sent: str | None) -> web.Response | None:
+    def _refusal(self, headers: Mapping[str, str]) -> web.Response | None:
         """MinIO and RustFS send one word as `Bearer <word>` and two unchanged; AIStor sends any value unchanged."""
         if self.token is None:
-            return None
+            why = page_refusal(headers)
+            return _json({"error": f"{why}; or set FACECRAFT_WEBHOOK_TOKEN"}, HTTPStatus.FORBIDDEN) if why else None
+        sent = headers.get("Authorization")
         if sent is None:
             challenge = {"WWW-Authenticate": "Bearer"}
             return _json({"error": "send Authorization: Bearer <token>"}, HTTPStatus.UNAUTHORIZED, challenge)

@@ -116,7 +116,7 @@ def test_post_too_large_body_answers_413(server, desk, pack):
 
 def test_post_unauthorised_is_refused_before_body_is_read(server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
-        client.sendall(b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n")
+        client.sendall(b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000000\r\n\r\n")
         assert client.recv(12) == b"HTTP/1.1 401"
 
 
@@ -126,7 +126,7 @@ def test_post_stalled_body_answers_408():
     thread.start()
     try:
         with socket.create_connection(("127.0.0.1", thread.port), timeout=10) as client:
-            client.sendall(b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+            client.sendall(b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
             assert client.recv(12) == b"HTTP/1.1 408"
         assert desk.bodies == []
     finally:
@@ -144,3 +144,16 @@ def test_events_without_source_answers_404():
         assert (get(thread, "/events")[0], post(thread)[0]) == (404, 404)
     finally:
         thread.stop()
+
+
+@pytest.mark.parametrize("desk", [None], indirect=True)
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}],
+    ids=lambda headers: next(iter(headers)),
+)
+def test_post_without_a_token_from_a_web_page_is_refused(server, desk, headers):
+    status, _, answer = post(server, authorization=None, **headers)
+    assert (status, "FACECRAFT_WEBHOOK_TOKEN" in answer["error"]) == (403, True)
+    assert desk.bodies == []
+    assert post(server, authorization=None)[0] == 200
