@@ -20,8 +20,13 @@ class Console:
 
     def __init__(self) -> None:
         terminal = Terminal(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=terminal, disable=not terminal.is_terminal)
+        name = TextColumn("{task.description}", markup=False)  # file names may look like rich's tags
+        self._bar = Progress(
+            *(name, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()),
+            console=terminal,
+            disable=not terminal.is_terminal,
+            redirect_stdout=sys.stdout.isatty(),  # else the results would go to the terminal, and not to their file
+        )
         self._task = self._bar.add_task("photos", total=None)
         self._counts = dict.fromkeys(_COUNTED, 0)
         self._lock = threading.Lock()
@@ -48,7 +53,7 @@ class Console:
             if name in self._counts:
                 self._counts[name] += 1
             if line := _line(event.path, outcome):
-                say(line)
+                say(printable(line))
 
     def waiting(self, number: int) -> None:
         """Sets the bar's total to the finished photos and `number` unfinished ones."""
@@ -68,11 +73,10 @@ class Console:
 
 
 def _line(path: str, outcome: Outcome) -> str | None:
-    path = printable(path)
     match outcome:
         case Done(outputs, _, notes):
             remarks = f" ({', '.join(notes)})" if notes else ""
-            return f"done      {path} -> {', '.join(map(printable, outputs))}{remarks}"
+            return f"done      {path} -> {', '.join(outputs)}{remarks}"
         case Rejected(reason, hint):
             return f"rejected  {path}: {reason}: {hint}"
         case Failed(reason, error, None):
