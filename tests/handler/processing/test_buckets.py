@@ -457,7 +457,7 @@ def test_archived_photo_is_rejected_and_done_once_it_is_restored(buckets):
     s3.copy_object(**key, CopySource=key, StorageClass="GLACIER", MetadataDirective="COPY")
     job = Job(buckets.inbox, "anna.jpg", DEFAULTS, {}, Limits())
 
-    archived = child.answered(job, lambda *_: pytest.fail("it was read"))
+    archived = child.with_photo(job, lambda *_: pytest.fail("it was read"))
     assert (archived.reason, "restore-object" in archived.hint) == ("archived", True)
     assert isinstance(buckets.service(lambda _job: archived)(event), Rejected)
     assert buckets.report("anna.jpg")["reason"] == "archived"
