@@ -3,7 +3,6 @@
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 
 
 class FairThreads:
@@ -11,7 +10,7 @@ class FairThreads:
 
     def __init__(self, number: int) -> None:
         self._changed = threading.Condition()
-        self._calls: dict[str, deque[tuple[Callable[[], None], Future[None]]]] = {}
+        self._calls: dict[str, deque[Callable[[], None]]] = {}
         self._ending = False
         self._threads = [
             threading.Thread(target=self._work, name=f"job-{count}", daemon=True) for count in range(number)
@@ -19,20 +18,16 @@ class FairThreads:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: str, call: Callable[[], None]) -> Future[None]:
-        future: Future[None] = Future()
+    def submit(self, job: str, call: Callable[[], None]) -> None:
+        """Queue a call, which must not raise."""
         with self._changed:
-            self._calls.setdefault(job, deque()).append((call, future))
+            self._calls.setdefault(job, deque()).append(call)
             self._changed.notify()
-        return future
 
     def drop(self, job: str) -> int:
         """Forget the calls of this job that have not begun; how many."""
         with self._changed:
-            dropped = self._calls.pop(job, deque())
-        for _, future in dropped:
-            future.cancel()
-        return len(dropped)
+            return len(self._calls.pop(job, ()))
 
     def drain(self) -> None:
         """Return when all that was submitted has ended."""
@@ -43,13 +38,10 @@ class FairThreads:
             thread.join()
 
     def _work(self) -> None:
-        while (taken := self._next()) is not None:
-            call, future = taken
-            if future.set_running_or_notify_cancel():
-                call()
-                future.set_result(None)
+        while (call := self._next()) is not None:
+            call()
 
-    def _next(self) -> tuple[Callable[[], None], Future[None]] | None:
+    def _next(self) -> Callable[[], None] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._calls or self._ending)
             if not self._calls:

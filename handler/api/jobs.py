@@ -3,9 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -19,7 +19,7 @@ from handler.outbox.writer import named, output
 from handler.processing import report
 from handler.processing.activity import Activity
 from handler.processing.process import Pool
-from handler.telemetry.log import photo_line
+from handler.processing.slots import log_outcome
 from handler.workers.messages import Job, Reply
 from handler.workers.outcome import Done, Failed, Outcome, Processed, Rejected
 from handler.workers.pool import PoolUnavailable
@@ -182,14 +182,20 @@ class Jobs:
         self._less(run, 1)
 
     def _photo(self, run: _Run, item: Item, event: Event) -> None:
-        self._activity.taken(event)
-        outcome: Outcome = Failed("processing_error", "it was not worked on", 1.0)
-        try:
+        with self._settling(event) as settle:
             reply = self._reply(Job(run.uploads, event.path, run.base, {}, self._limits))
-            outcome = self._conclude(run, item, event, reply)
+            settle(self._conclude(run, item, event, reply))
+
+    @contextmanager
+    def _settling(self, event: Event) -> Iterator[Callable[[Outcome], None]]:
+        """The photo is in work; it gets the outcome that is handed in, or none if an error comes first."""
+        outcomes: list[Outcome] = [Failed("processing_error", "it was not worked on", 1.0)]
+        self._activity.taken(event)
+        try:
+            yield outcomes.append
         finally:
-            self._activity.settled(event, outcome)
-            _log_line(event, outcome)
+            self._activity.settled(event, outcomes[-1])
+            log_outcome(event, outcomes[-1])
 
     def _reply(self, job: Job) -> Reply:
         """A worker that dies is asked once more: another photo's memory may have been the reason."""
@@ -259,20 +265,15 @@ class Jobs:
         self._ended(job)
 
     def _quick(self, name: str, uploads: Store, path: str, base: ResolvedOptions, future: Future[Reply]) -> None:
-        event = _event(name, 1, path)
-        self._activity.taken(event)
-        outcome: Outcome = Failed("processing_error", "it was not worked on", 1.0)
         try:
-            reply = self._reply(Job(uploads, path, base, {}, self._limits))
-            outcome = Done((), reply.result.stages_ms) if isinstance(reply, Processed) else reply
-            future.set_result(reply)
+            with self._settling(_event(name, 1, path)) as settle:
+                reply = self._reply(Job(uploads, path, base, {}, self._limits))
+                settle(Done((), reply.result.stages_ms) if isinstance(reply, Processed) else reply)
+                future.set_result(reply)
         except PoolUnavailable as error:
             future.set_exception(JobUnavailable(str(error)))
         except Exception as error:  # noqa: BLE001  # as above; whoever waits is told
             future.set_exception(error)
-        finally:
-            self._activity.settled(event, outcome)
-            _log_line(event, outcome)
 
 
 def upload_path(job_id: str, number: int) -> str:
@@ -281,9 +282,3 @@ def upload_path(job_id: str, number: int) -> str:
 
 def _event(job_id: str, number: int, path: str) -> Event:
     return Event(f"upload:{job_id}/{number}", path, "", source="api", queued_at=time.monotonic())
-
-
-def _log_line(event: Event, outcome: Outcome) -> None:
-    reason = outcome.reason if isinstance(outcome, Rejected | Failed) else None
-    stages = outcome.stages_ms if isinstance(outcome, Done) else None
-    photo_line(event, outcome.name, reason=reason, stages_ms=stages)

@@ -80,9 +80,7 @@ class Workers:
             return next(self._events, None) if self._events else None
 
     def _settle(self, event: Event, outcome: Outcome) -> None:
-        reason = outcome.reason if isinstance(outcome, Rejected | Failed) else None
-        stages = outcome.stages_ms if isinstance(outcome, Done) else None
-        photo_line(event, outcome.name, version=outcome.version, reason=reason, stages_ms=stages)
+        log_outcome(event, outcome)
         match outcome:
             case Failed(_, error, delay) if delay is not None:
                 self._source.retry(event, error, delay)
@@ -90,3 +88,10 @@ class Workers:
                 self._source.give_up(event)
             case _:
                 self._source.ack(event)
+
+
+def log_outcome(event: Event, outcome: Outcome) -> None:
+    """The one log line of a photo that is over."""
+    reason = outcome.reason if isinstance(outcome, Rejected | Failed) else None
+    stages = outcome.stages_ms if isinstance(outcome, Done) else None
+    photo_line(event, outcome.name, version=outcome.version, reason=reason, stages_ms=stages)
