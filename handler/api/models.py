@@ -177,7 +177,6 @@ class Item(BaseModel):
     error: str | None = None
     error_message: str | None = None
     report: dict[str, Any] | None = None
-    late: bool = False
 
     @property
     def success(self) -> bool:

@@ -38,49 +38,30 @@ _WHY: Final[Mapping[int, str]] = {
 }
 _POST: Final = (400, 401, 403, 408, 409, 413, 429, 500, 503)
 _READ: Final = (401, 403, 404, 429, 500, 503)
-_ID: Final[Json] = {
-    "name": "job_id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string"},
-    "example": "3188cc75",
-}
-_STEM: Final[Json] = {"name": "stem", "in": "path", "required": True, "schema": {"type": "string"}, "example": "anna"}
-_FORMAT: Final[Json] = {
-    "name": "format",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string"},
-    "example": "png",
-}
-_TOKEN: Final[Json] = {
-    "name": "t",
-    "in": "query",
-    "required": False,
-    "description": "The token of the job's own links; stands for the key",
-    "schema": {"type": "string"},
-}
-_FACE: Final[Json] = {
-    "name": "face",
-    "in": "query",
-    "required": False,
-    "description": "Which of several portraits, from 1",
-    "schema": {"type": "string"},
-}
-_ASYNC: Final[Json] = {
-    "name": "async",
-    "in": "query",
-    "required": False,
-    "description": "Answer 202 at once; `status_url` tells how the job ends",
-    "schema": {"type": "boolean", "default": False},
-}
-_ONCE: Final[Json] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "The same key with the same form gives the same job",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-}
+
+
+def _parameter(place: str, name: str, schema: Json, **more: str) -> Json:
+    return {"name": name, "in": place, "required": place == "path", **more, "schema": schema}
+
+
+_TEXT: Final[Json] = {"type": "string"}
+_ID: Final = _parameter("path", "job_id", _TEXT, example="3188cc75")
+_STEM: Final = _parameter("path", "stem", _TEXT, example="anna")
+_FORMAT: Final = _parameter("path", "format", _TEXT, example="png")
+_TOKEN: Final = _parameter("query", "t", _TEXT, description="The token of the job's own links; stands for the key")
+_FACE: Final = _parameter("query", "face", _TEXT, description="Which of several portraits, from 1")
+_ASYNC: Final = _parameter(
+    "query",
+    "async",
+    {"type": "boolean", "default": False},
+    description="Answer 202 at once; `status_url` tells how the job ends",
+)
+_ONCE: Final = _parameter(
+    "header",
+    "Idempotency-Key",
+    {**_TEXT, "minLength": 1, "maxLength": 255},
+    description="The same key with the same form gives the same job",
+)
 
 
 @cache
